@@ -1,0 +1,186 @@
+//! What a caller holds: the AgentGrants of a ServiceAccount, or one RuntimeToken.
+
+use std::{fmt, sync::Arc};
+
+use crds::{AgentGrant, AmazonConnection, NamespacedReference, Role, RuntimeToken, Scope, Team};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::{
+    Caller,
+    containment::{self, Containment},
+    index::{Entry, Index, Kind, named},
+    refusal::Refusal,
+};
+
+/// The kinds that let someone use connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldingKind {
+    /// An AgentGrant.
+    AgentGrant,
+    /// A RuntimeToken.
+    RuntimeToken,
+}
+
+/// One object that lets the caller use connections.
+#[derive(Clone, Debug)]
+pub enum Holding {
+    /// A grant to the caller's ServiceAccount.
+    Grant(NamespacedReference, Arc<AgentGrant>),
+    /// The token that the caller presented.
+    Token(NamespacedReference, Arc<RuntimeToken>),
+}
+
+impl Holding {
+    /// Everything that `caller` holds, contained or not, good or not.
+    pub(crate) fn of(index: &Index, caller: &Caller) -> Vec<Self> {
+        match caller {
+            Caller::ServiceAccount(account) => index
+                .grants
+                .iter()
+                .filter(|(name, _)| name.namespace == account.namespace)
+                .filter_map(|(name, entry)| Some((name, entry.read()?)))
+                .filter(|(_, grant)| grant.spec.service_account.name == account.name)
+                .map(|(name, grant)| Self::Grant(name.clone(), grant.clone()))
+                .collect(),
+            Caller::RuntimeToken(token) => index
+                .runtime_tokens
+                .get(token)
+                .and_then(Entry::read)
+                .map(|object| Self::Token(token.clone(), object.clone()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// The same holding as the index has it now; `None` once it is gone.
+    pub(crate) fn now(&self, index: &Index) -> Option<Self> {
+        match self {
+            Self::Grant(name, then) => {
+                let grant = index.grants.get(name)?.read()?;
+                // The name alone is not enough: a grant replaced to name another ServiceAccount is another grant.
+                (grant.spec.service_account == then.spec.service_account)
+                    .then(|| Self::Grant(name.clone(), grant.clone()))
+            }
+            Self::Token(name, then) => {
+                let token = index.runtime_tokens.get(name)?.read()?;
+                (token.spec.hash == then.spec.hash).then(|| Self::Token(name.clone(), token.clone()))
+            }
+        }
+    }
+
+    /// Its kind and name.
+    #[must_use]
+    pub const fn object(&self) -> (HoldingKind, &NamespacedReference) {
+        match self {
+            Self::Grant(name, _) => (HoldingKind::AgentGrant, name),
+            Self::Token(name, _) => (HoldingKind::RuntimeToken, name),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        match self {
+            Self::Grant(_, grant) => &grant.spec.scope,
+            Self::Token(_, token) => &token.spec.scope,
+        }
+    }
+
+    fn team(&self) -> &str {
+        match self {
+            Self::Grant(_, grant) => &grant.spec.team_ref.name,
+            Self::Token(_, token) => &token.spec.team_ref.name,
+        }
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Grant(_, grant) => &grant.metadata,
+            Self::Token(_, token) => &token.metadata,
+        }
+    }
+
+    /// Whether its scope names this connection, which must be of its own namespace and Team.
+    pub(crate) fn covers(&self, name: &NamespacedReference, connection: &AmazonConnection) -> bool {
+        let (_, object) = self.object();
+        object.namespace == name.namespace
+            && connection.spec.team_ref.name == self.team()
+            && self.scope().connections.iter().any(|one| *one == name.name)
+    }
+
+    fn containment(&self) -> Option<Containment> {
+        let (kind, name) = self.object();
+        let kind = match kind {
+            HoldingKind::AgentGrant => Kind::AgentGrant,
+            HoldingKind::RuntimeToken => Kind::RuntimeToken,
+        };
+        containment::of(kind, name, self.meta())
+    }
+
+    /// Refuses what is contained, and a token that is no longer good.
+    pub(crate) fn check(&self, index: &Index, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(containment) = self.containment() {
+            return Err(Refusal::Contained { by: vec![containment] });
+        }
+        let Self::Token(name, token) = self else { return Ok(()) };
+        let team = index.teams.get(&named(&name.namespace, self.team())).and_then(Entry::read);
+        match runtime_token_fault(token, team.map(AsRef::as_ref), now) {
+            None => Ok(()),
+            Some(fault) => Err(Refusal::RuntimeToken { token: name.clone(), fault }),
+        }
+    }
+}
+
+/// Why a RuntimeToken is no good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeTokenFault {
+    /// Its Team does not exist, or cannot be read.
+    TeamNotFound,
+    /// Its time is over.
+    Expired,
+    /// Whoever issued it is no member, or may not issue tokens.
+    IssuerNotMember,
+    /// It was given a longer life than the Team allows.
+    LivesTooLong,
+}
+
+impl RuntimeTokenFault {
+    /// A CamelCase word for conditions and events.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::TeamNotFound => "TeamNotFound",
+            Self::Expired => "Expired",
+            Self::IssuerNotMember => "IssuerNotMember",
+            Self::LivesTooLong => "LivesTooLong",
+        }
+    }
+}
+
+impl fmt::Display for RuntimeTokenFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TeamNotFound => "its Team does not exist",
+            Self::Expired => "it has expired; issue another one",
+            Self::IssuerNotMember => "the person who issued it is no longer an Owner or Member of the Team",
+            Self::LivesTooLong => "it was given a longer life than the Team's runtimeTokens.maxTtl allows",
+        })
+    }
+}
+
+/// Why a RuntimeToken is no good at `now`, or `None` for a good one. Containment is not looked at here.
+#[must_use]
+pub fn runtime_token_fault(token: &RuntimeToken, team: Option<&Team>, now: Timestamp) -> Option<RuntimeTokenFault> {
+    let Some(team) = team else { return Some(RuntimeTokenFault::TeamNotFound) };
+    if token.spec.expires_at.0 <= now {
+        return Some(RuntimeTokenFault::Expired);
+    }
+    if team.spec.role_of(&token.spec.issued_by).is_none_or(|role| role < Role::Member) {
+        return Some(RuntimeTokenFault::IssuerNotMember);
+    }
+    // The life counts from the apiserver's creation time, which nobody can choose. A minute is for the clock of
+    // whoever computed `expiresAt`.
+    let created = token.metadata.creation_timestamp.as_ref().map_or(now, |created| created.0);
+    let Ok(max) = team.spec.max_ttl() else { return Some(RuntimeTokenFault::LivesTooLong) };
+    let longest = SignedDuration::try_from(max).unwrap_or(SignedDuration::ZERO) + SignedDuration::from_mins(1);
+    (token.spec.expires_at.0.duration_since(created) > longest).then_some(RuntimeTokenFault::LivesTooLong)
+}

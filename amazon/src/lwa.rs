@@ -1,0 +1,459 @@
+//! Login with Amazon: a refresh token for an access token.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::http::{self, Limits};
+use crate::{ClientError, Endpoint, LWA_TOKEN_PATH, RetryCause};
+
+/// All but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// More than ten times what Amazon's answers measure.
+const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
+/// Amazon documents at most 2048.
+const TOKEN_LIMIT_BYTES: usize = 4096;
+/// Amazon's live an hour. A longer promise than a day is a mistake somewhere, and must not be cached.
+const EXPIRY_LIMIT_SECONDS: u64 = 24 * 60 * 60;
+
+/// A token for calls to the Selling Partner API on behalf of one seller.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// Its text: visible ASCII, so it fits a header.
+    pub token: SecretString,
+    /// How long it is good for, counted from the answer; more than zero, at most a day.
+    pub expires_in: Duration,
+}
+
+/// Calls Login with Amazon. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct LwaClient {
+    http: reqwest::Client,
+}
+
+/// Why there is no access token. None holds anything secret, nor Amazon's own words.
+#[derive(Debug, Clone, Error)]
+pub enum LwaError {
+    /// The seller took the authorization back, or it ran out: only a new consent helps.
+    #[error("login with amazon refused the refresh token")]
+    InvalidGrant,
+    /// The application's secret is wrong or expired, for all its sellers.
+    #[error("login with amazon refused the application's id or secret")]
+    InvalidClient,
+    /// It refused for another reason; asking again will not help.
+    #[error("login with amazon refused the request ({0})")]
+    Refused(RefusedCode),
+    /// It could not be asked, or could not answer.
+    #[error("login with amazon could not be asked")]
+    Retry(#[source] RetryCause),
+}
+
+/// LWA's other error codes; only known ones are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "each is LWA's own code")]
+pub enum RefusedCode {
+    #[error("invalid_request")]
+    InvalidRequest,
+    #[error("invalid_scope")]
+    InvalidScope,
+    #[error("unauthorized_client")]
+    UnauthorizedClient,
+    #[error("unsupported_grant_type")]
+    UnsupportedGrantType,
+    #[error("access_denied")]
+    AccessDenied,
+    #[error("an unknown code")]
+    Unknown,
+}
+
+impl LwaClient {
+    /// A client that trusts the system's authorities, or with a `ca_bundle` (PEM) that bundle alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`], when the bundle is not usable or TLS cannot be set up.
+    pub fn new(ca_bundle: Option<&[u8]>) -> Result<Self, ClientError> {
+        Self::with_limits(ca_bundle, Limits::default())
+    }
+
+    pub(crate) fn with_limits(
+        ca_bundle: Option<&[u8]>,
+        limits: Limits,
+    ) -> Result<Self, ClientError> {
+        let http = http::client(ca_bundle, limits)?;
+        Ok(Self { http })
+    }
+
+    /// Asks for an access token. One request, at most 10 s; what to repeat is the caller's choice.
+    ///
+    /// `endpoint` is the token endpoint; without a path it is taken to be at `/auth/o2/token`.
+    ///
+    /// # Errors
+    ///
+    /// [`LwaError`], by what would help: a new consent, another secret, time, or nothing.
+    pub async fn refresh(
+        &self,
+        endpoint: &Endpoint,
+        client_id: &str,
+        client_secret: &SecretString,
+        refresh_token: &SecretString,
+    ) -> Result<AccessToken, LwaError> {
+        let answer = self
+            .http
+            .post(endpoint.or_path(LWA_TOKEN_PATH))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(form(&[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", refresh_token.expose_secret()),
+                ("client_id", client_id),
+                ("client_secret", client_secret.expose_secret()),
+            ]))
+            .send()
+            .await
+            .map_err(|error| LwaError::Retry(error.into()))?;
+        let status = answer.status().as_u16();
+        let body = http::body(answer, ANSWER_LIMIT_BYTES)
+            .await
+            .map_err(LwaError::Retry)?;
+        match status {
+            200 => read_token(&body).map_err(|why| LwaError::Retry(RetryCause::Nonsense(why))),
+            400..=499 => Err(read_refusal(status, &body)),
+            500..=599 => Err(LwaError::Retry(RetryCause::Server(status))),
+            _ => Err(LwaError::Retry(RetryCause::Nonsense("its status"))),
+        }
+    }
+}
+
+/// A form body that is wiped when it has been sent.
+fn form(fields: &[(&str, &str)]) -> Bytes {
+    let length: usize = fields
+        .iter()
+        .map(|(name, value)| name.len() + 3 * value.len() + 2)
+        .sum();
+    // Enough for the worst case: a buffer that grows leaves unwiped copies behind.
+    let mut body = Zeroizing::new(String::with_capacity(length));
+    for (name, value) in fields {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        body.push_str(name);
+        body.push('=');
+        body.extend(utf8_percent_encode(value, ENCODED));
+    }
+    Bytes::from_owner(body)
+}
+
+fn read_token(body: &[u8]) -> Result<AccessToken, &'static str> {
+    #[derive(Deserialize)]
+    struct Granted<'a> {
+        #[serde(borrow)]
+        access_token: Cow<'a, str>,
+        #[serde(borrow)]
+        token_type: Option<Cow<'a, str>>,
+        expires_in: u64,
+    }
+    let granted: Granted<'_> =
+        serde_json::from_slice(body).map_err(|_| "it is not a token answer")?;
+    let token = Zeroizing::new(granted.access_token.into_owned());
+    if token.is_empty() || token.len() > TOKEN_LIMIT_BYTES {
+        return Err("the length of its token");
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the characters of its token");
+    }
+    if granted
+        .token_type
+        .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
+    {
+        return Err("the type of its token");
+    }
+    if !(1..=EXPIRY_LIMIT_SECONDS).contains(&granted.expires_in) {
+        return Err("the lifetime of its token");
+    }
+    Ok(AccessToken {
+        token: SecretString::from(token.as_str()),
+        expires_in: Duration::from_secs(granted.expires_in),
+    })
+}
+
+/// RFC 6749 section 5.2. An answer without a code is not from Login with Amazon but from something in between.
+fn read_refusal(status: u16, body: &[u8]) -> LwaError {
+    #[derive(Deserialize)]
+    struct Refusal<'a> {
+        #[serde(borrow)]
+        error: Cow<'a, str>,
+    }
+    if status == 429 {
+        return LwaError::Retry(RetryCause::Throttled);
+    }
+    let Ok(refusal) = serde_json::from_slice::<Refusal<'_>>(body) else {
+        return LwaError::Retry(RetryCause::Nonsense("it is not a refusal either"));
+    };
+    let code = match refusal.error.as_ref() {
+        "invalid_grant" => return LwaError::InvalidGrant,
+        "invalid_client" => return LwaError::InvalidClient,
+        "server_error" | "temporarily_unavailable" => {
+            return LwaError::Retry(RetryCause::Server(status));
+        }
+        "invalid_request" => RefusedCode::InvalidRequest,
+        "invalid_scope" => RefusedCode::InvalidScope,
+        "unauthorized_client" => RefusedCode::UnauthorizedClient,
+        "unsupported_grant_type" => RefusedCode::UnsupportedGrantType,
+        "access_denied" => RefusedCode::AccessDenied,
+        _ => RefusedCode::Unknown,
+    };
+    LwaError::Refused(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_server::{Answer, Server, unused_endpoint};
+
+    const CLIENT_ID: &str = "amzn1.application-oa2-client.example";
+
+    fn secret() -> SecretString {
+        SecretString::from("not a real secret/+=&")
+    }
+
+    fn refresh_token() -> SecretString {
+        SecretString::from(format!("Atzr{}not-a-real-token/+ é", '|'))
+    }
+
+    fn access_token() -> String {
+        format!("Atza{}not-a-real-token", '|')
+    }
+
+    async fn refresh(server: &Server) -> Result<AccessToken, LwaError> {
+        let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
+        client
+            .refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token())
+            .await
+    }
+
+    async fn refusal(answer: Answer) -> LwaError {
+        let server = Server::start(answer).await;
+        let error = refresh(&server).await.unwrap_err();
+        let mut texts = format!("{error:?} {error}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            texts.push_str(&format!(" {error:?} {error}"));
+            source = error.source();
+        }
+        for text in ["not a real", "not-a-real", "Atz", "marker"] {
+            assert!(!texts.contains(text), "{texts}");
+        }
+        error
+    }
+
+    fn json(status: u16, body: &str) -> Answer {
+        Answer::json(status, body)
+    }
+
+    fn granted(token: &str, rest: &str) -> Answer {
+        json(200, &format!("{{\"access_token\":\"{token}\"{rest}}}"))
+    }
+
+    #[tokio::test]
+    async fn a_refresh_gives_the_token_and_its_lifetime() {
+        let token = access_token();
+        let rest = ",\"token_type\":\"bearer\",\"expires_in\":3600,\"refresh_token\":\"x\"";
+        let server = Server::start(granted(&token, rest)).await;
+        let got = refresh(&server).await.unwrap();
+        assert_eq!(got.token.expose_secret(), token);
+        assert_eq!(got.expires_in, Duration::from_secs(3600));
+        assert!(!format!("{got:?}").contains("Atza"), "{got:?}");
+
+        let request = server.request();
+        assert!(
+            request.starts_with("POST /auth/o2/token HTTP/1.1\r\n"),
+            "{request}"
+        );
+        let head = request.to_ascii_lowercase();
+        assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"));
+        assert!(head.contains("\r\nuser-agent: openteam/"));
+        let body = request.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(
+            body,
+            "grant_type=refresh_token\
+             &refresh_token=Atzr%7Cnot-a-real-token%2F%2B%20%C3%A9\
+             &client_id=amzn1.application-oa2-client.example\
+             &client_secret=not%20a%20real%20secret%2F%2B%3D%26"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_refresh_token_asks_for_a_new_consent() {
+        let body = r#"{"error":"invalid_grant","error_description":"marker","error_index":"1","request_id":"r"}"#;
+        assert!(matches!(
+            refusal(json(400, body)).await,
+            LwaError::InvalidGrant
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_refused_secret_blames_the_application() {
+        let body = r#"{"error":"invalid_client","error_description":"marker"}"#;
+        assert!(matches!(
+            refusal(json(401, body)).await,
+            LwaError::InvalidClient
+        ));
+    }
+
+    #[tokio::test]
+    async fn other_codes_are_named_and_unknown_ones_are_not_repeated() {
+        for (status, code, expected) in [
+            (400, "invalid_scope", RefusedCode::InvalidScope),
+            (400, "invalid_request", RefusedCode::InvalidRequest),
+            (
+                400,
+                "unsupported_grant_type",
+                RefusedCode::UnsupportedGrantType,
+            ),
+            (400, "unauthorized_client", RefusedCode::UnauthorizedClient),
+            (401, "access_denied", RefusedCode::AccessDenied),
+            (400, "marker", RefusedCode::Unknown),
+        ] {
+            let error = refusal(json(status, &format!("{{\"error\":\"{code}\"}}"))).await;
+            assert!(
+                matches!(error, LwaError::Refused(got) if got == expected),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn trouble_at_amazon_is_worth_another_try() {
+        for (status, body, class) in [
+            (500, r#"{"error":"server_error"}"#, "server"),
+            (503, r#"{"error":"temporarily_unavailable"}"#, "server"),
+            (502, "<html>marker</html>", "server"),
+            // A broken server's opinion of the grant counts for nothing.
+            (500, r#"{"error":"invalid_grant"}"#, "server"),
+            (400, r#"{"error":"server_error"}"#, "server"),
+            (429, "", "throttled"),
+            (403, "<html>marker</html>", "nonsense"),
+            (400, r#"{"error":400}"#, "nonsense"),
+            (204, "", "nonsense"),
+            (
+                201,
+                r#"{"access_token":"marker","expires_in":3600}"#,
+                "nonsense",
+            ),
+        ] {
+            let error = refusal(json(status, body)).await;
+            assert!(
+                matches!(&error, LwaError::Retry(c) if c.class() == class),
+                "{status} {error:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_success_that_is_none_is_not_taken_for_one() {
+        let ok = ",\"expires_in\":3600";
+        for answer in [
+            json(200, ""),
+            json(200, "null"),
+            json(200, "{}"),
+            json(200, "<html>marker</html>"),
+            json(200, r#"{"error":"invalid_grant"}"#),
+            json(200, r#"{"access_token":null,"expires_in":3600}"#),
+            granted("", ok),
+            granted("marker", ""),
+            granted("marker", ",\"expires_in\":0"),
+            granted("marker", ",\"expires_in\":-1"),
+            granted("marker", ",\"expires_in\":86401"),
+            granted("marker", ",\"expires_in\":1e30"),
+            granted("marker", ",\"expires_in\":\"3600\""),
+            granted("marker\\r\\nx: y", ok),
+            granted("marker marker", ok),
+            granted("marker\\u0000", ok),
+            granted("markér", ok),
+            granted("marker", ",\"expires_in\":3600,\"token_type\":\"mac\""),
+            granted(&"m".repeat(5000), ok),
+            granted(&"m".repeat(70_000), ok),
+        ] {
+            let error = refusal(answer).await;
+            assert!(
+                matches!(&error, LwaError::Retry(RetryCause::Nonsense(_))),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let error = refusal(Answer::redirect("https://127.0.0.1:1/auth/o2/token")).await;
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Nonsense(_))),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn silence_and_broken_answers_are_worth_another_try() {
+        let error = refusal(Answer::Silence).await;
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Timeout)),
+            "{error:?}"
+        );
+        let error = refusal(Answer::HangUp).await;
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Broken(_))),
+            "{error:?}"
+        );
+        let error = refusal(Answer::HalfBody).await;
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Broken(_))),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_server_that_the_bundle_does_not_cover() {
+        let server = Server::start(granted("marker", ",\"expires_in\":3600")).await;
+        let stranger = Server::start(Answer::Silence).await;
+        let client = LwaClient::with_limits(Some(stranger.ca_pem()), server.limits()).unwrap();
+        let error = client
+            .refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Connect(_))),
+            "{error:?}"
+        );
+        assert_eq!(server.requests(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_worth_another_try() {
+        let server = Server::start(Answer::Silence).await;
+        let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
+        let error = client
+            .refresh(
+                &unused_endpoint().await,
+                CLIENT_ID,
+                &secret(),
+                &refresh_token(),
+            )
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, LwaError::Retry(RetryCause::Connect(_))),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! The workers that send what is queued.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use reqwest::{StatusCode, Url, header::CONTENT_TYPE};
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+
+use super::{Awaited, NotRecorded, Recorded, Shared};
+use crate::{
+    Event, Fault,
+    wire::{self, Acknowledged, MAX_BATCH_EVENTS, Refused},
+};
+
+/// How long a request for events that nothing waits for may take.
+const LATER_LIMIT: Duration = Duration::from_secs(10);
+/// Pause after every recorder has failed once; doubles for events that nothing waits for.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Sends what a [`super::Recorder`] is given.
+pub struct Delivery {
+    shared: Arc<Shared>,
+    _finished: DropGuard,
+}
+
+/// Why no recorder has stored a request.
+enum Failure {
+    /// None could be reached, or none could store it now.
+    Unavailable,
+    /// This event is at fault, the others are not.
+    Event { index: usize, reason: String },
+}
+
+impl Delivery {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let finished = shared.finished.clone().drop_guard();
+        Self {
+            shared,
+            _finished: finished,
+        }
+    }
+
+    /// Delivers until [`super::Recorder::drain`] ends it. The process awaits this among its long-lived tasks.
+    pub async fn run(self) {
+        let shared = &*self.shared;
+        let workers = async {
+            tokio::join!(
+                shared.serve_awaited(),
+                shared.serve_awaited(),
+                shared.serve_later()
+            )
+        };
+        tokio::select! {
+            _ = workers => {}
+            () = shared.abandon.cancelled() => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    async fn serve_awaited(&self) {
+        while let Some(taken) = self.awaited.take(MAX_BATCH_EVENTS).await {
+            self.deliver_awaited(taken.items).await;
+        }
+    }
+
+    async fn deliver_awaited(&self, mut batch: Vec<Awaited>) {
+        loop {
+            // Whoever has stopped waiting does not act, so there is nothing to record any more.
+            batch.retain(|awaited| !awaited.answer.is_closed());
+            let Some(deadline) = batch.iter().map(|awaited| awaited.deadline).max() else {
+                return;
+            };
+            if deadline <= Instant::now() {
+                return;
+            }
+            let sent = self
+                .send(batch.iter().map(|awaited| &awaited.event), deadline)
+                .await;
+            match sent {
+                Ok(()) => {
+                    for Awaited { event, answer, .. } in batch {
+                        // Nobody may be waiting any more: the event stands, as an intent without an outcome.
+                        let _ = answer.send(Ok(Recorded { uid: event.uid() }));
+                    }
+                    return;
+                }
+                Err(Failure::Event { index, reason }) => {
+                    let Awaited { answer, .. } = batch.remove(index);
+                    let _ = answer.send(Err(NotRecorded::Refused { reason }));
+                }
+                Err(Failure::Unavailable) => tokio::time::sleep(FIRST_PAUSE).await,
+            }
+        }
+    }
+
+    async fn serve_later(&self) {
+        while let Some(taken) = self.later.take(MAX_BATCH_EVENTS - 1).await {
+            let mut batch = taken.items;
+            if taken.dropped > 0 {
+                self.undelivered.fetch_add(1, Ordering::Relaxed);
+                batch.insert(
+                    0,
+                    self.event(
+                        &Fault::EventsLost {
+                            count: taken.dropped,
+                        }
+                        .into(),
+                    ),
+                );
+            }
+            self.deliver_later(batch).await;
+        }
+    }
+
+    async fn deliver_later(&self, mut batch: Vec<Event>) {
+        let mut pause = FIRST_PAUSE;
+        while !batch.is_empty() {
+            match self.send(batch.iter(), Instant::now() + LATER_LIMIT).await {
+                Ok(()) => {
+                    self.undelivered
+                        .fetch_sub(batch.len() as u64, Ordering::Relaxed);
+                    return;
+                }
+                Err(Failure::Event { index, reason }) => {
+                    let event = batch.remove(index);
+                    self.undelivered.fetch_sub(1, Ordering::Relaxed);
+                    tracing::error!(uid = %event.uid(), reason, "a recorder refused an event, which is lost");
+                }
+                Err(Failure::Unavailable) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Sends events as one request to each recorder in turn, until one has stored them. The time left is shared
+    /// out among the recorders not yet tried, so one that hangs leaves enough for the next.
+    async fn send(
+        &self,
+        events: impl Iterator<Item = &Event>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let mut body = String::new();
+        let mut count = 0;
+        for event in events {
+            body.push_str(&event.to_line());
+            body.push('\n');
+            count += 1;
+        }
+
+        let recorders = &self.settings.recorders;
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        for tried in 0..recorders.len() {
+            let index = (preferred + tried) % recorders.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = left / (recorders.len() - tried) as u32;
+            match self
+                .post(&recorders[index], body.clone(), count, limit)
+                .await
+            {
+                Err(Failure::Unavailable) => {}
+                answered => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    if !self.available.swap(true, Ordering::Relaxed) {
+                        tracing::info!("a recorder answers again");
+                    }
+                    return answered;
+                }
+            }
+        }
+        // Said once per outage; every attempt is only worth a line when debugging.
+        if self.available.swap(false, Ordering::Relaxed) {
+            tracing::error!("no recorder acknowledges events");
+        }
+        Err(Failure::Unavailable)
+    }
+
+    async fn post(
+        &self,
+        recorder: &Url,
+        body: String,
+        count: usize,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let host = recorder.host_str().unwrap_or_default();
+        let unavailable = |why: &dyn std::fmt::Display| {
+            tracing::debug!(recorder = host, "recorder did not acknowledge: {why}");
+            Failure::Unavailable
+        };
+        let url = recorder
+            .join(wire::EVENTS_PATH)
+            .map_err(|error| unavailable(&error))?;
+        let request = (self.settings.client)()
+            .post(url)
+            .header(CONTENT_TYPE, wire::CONTENT_TYPE)
+            .timeout(limit)
+            .body(body);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unavailable(&Chain(&error)))?;
+        match response.status() {
+            StatusCode::OK => {
+                let answer: Acknowledged = response
+                    .json()
+                    .await
+                    .map_err(|error| unavailable(&Chain(&error)))?;
+                if answer.acknowledged == count {
+                    Ok(())
+                } else {
+                    Err(unavailable(&"it acknowledged another number of events"))
+                }
+            }
+            StatusCode::BAD_REQUEST => {
+                let answer: Refused = response
+                    .json()
+                    .await
+                    .map_err(|error| unavailable(&Chain(&error)))?;
+                match answer.line {
+                    Some(line @ 1..) if line <= count => Err(Failure::Event {
+                        index: line - 1,
+                        reason: answer.error,
+                    }),
+                    _ => Err(unavailable(&"it refused the request as a whole")),
+                }
+            }
+            status => Err(unavailable(&status)),
+        }
+    }
+}
+
+/// An error with all its sources, as reqwest's own text stops at the first.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Typed events, and their form in OCSF 1.8.0.
+
+mod actor;
+mod call;
+mod change;
+mod class;
+mod digest;
+mod ocsf;
+mod process;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub use actor::{Actor, Source};
+pub use call::{Act, Call, Operation, Phase, RefusedCallers};
+pub use change::{Change, CredentialField, Entity, EntityChange, Kind};
+pub use class::Class;
+pub use digest::{Digest, DigestKey};
+pub use ocsf::{Checked, Misshapen, check};
+pub use process::{Fault, Lifecycle};
+pub use value::{
+    Correlation, MarketplaceId, Name, Network, NotAMarketplace, NotAName, ObjectName, Reason,
+    Target,
+};
+
+use crate::Role;
+
+/// The process that writes events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// What it is.
+    pub role: Role,
+    /// The pod it runs in.
+    pub pod: Name,
+    /// OpenTeam's version.
+    pub version: &'static str,
+}
+
+impl Origin {
+    fn product(&self) -> Value {
+        json!({
+            "name": "OpenTeam operator",
+            "vendor_name": "OpenTeam",
+            "version": self.version,
+            "feature": { "name": self.role, "uid": self.pod },
+        })
+    }
+}
+
+/// Everything that is recorded.
+#[derive(Clone, Debug)]
+pub enum Activity {
+    /// A call, a refresh or a token handed out.
+    Call(Box<Call>),
+    /// Unknown callers refused.
+    RefusedCallers(RefusedCallers),
+    /// An object changed.
+    Entity(Box<EntityChange>),
+    /// A process came or went.
+    Lifecycle(Lifecycle),
+    /// Something went wrong.
+    Fault(Fault),
+}
+
+impl Activity {
+    /// The event of this activity, at `time`. `uid` must be a new UUIDv7: it is how two copies of an event are
+    /// known to be one.
+    pub fn event(&self, origin: &Origin, time: Timestamp, uid: Uuid) -> Event {
+        let (shape, body) = match self {
+            Self::Call(call) => (call.shape(), call.body(origin)),
+            Self::RefusedCallers(callers) => (callers.shape(), callers.body(origin)),
+            Self::Entity(change) => (change.shape(), change.body(origin)),
+            Self::Lifecycle(lifecycle) => (lifecycle.shape(), lifecycle.body(origin)),
+            Self::Fault(fault) => (fault.shape(), fault.body(origin)),
+        };
+        Event {
+            uid,
+            json: ocsf::event(&shape, body, origin, time, uid),
+        }
+    }
+}
+
+impl From<Call> for Activity {
+    fn from(call: Call) -> Self {
+        Self::Call(Box::new(call))
+    }
+}
+
+impl From<RefusedCallers> for Activity {
+    fn from(callers: RefusedCallers) -> Self {
+        Self::RefusedCallers(callers)
+    }
+}
+
+impl From<EntityChange> for Activity {
+    fn from(change: EntityChange) -> Self {
+        Self::Entity(Box::new(change))
+    }
+}
+
+impl From<Lifecycle> for Activity {
+    fn from(lifecycle: Lifecycle) -> Self {
+        Self::Lifecycle(lifecycle)
+    }
+}
+
+impl From<Fault> for Activity {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// One event, ready to be recorded. Its lists are bounded, so it is never longer than
+/// [`crate::wire::MAX_EVENT_BYTES`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    uid: Uuid,
+    json: Value,
+}
+
+impl Event {
+    /// `metadata.uid`.
+    pub fn uid(&self) -> Uuid {
+        self.uid
+    }
+
+    /// The event as one line of JSON, without a line end.
+    pub fn to_line(&self) -> String {
+        self.json.to_string()
+    }
+
+    /// For a recorder's own events, which reach its journal without a network.
+    pub fn into_checked(self) -> Checked {
+        Checked::from_own(self.json)
+    }
+}

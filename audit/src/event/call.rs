@@ -1,0 +1,262 @@
+//! Calls: to the gateway, and from OpenTeam to Amazon (OCSF 6003, API Activity).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Actor, Class, Correlation, Digest, MarketplaceId, Network, Reason, Source, Target,
+    ocsf::{Severity, Shape, millis},
+};
+
+/// Most marketplaces, and most resource digests, that one event lists; more set `metadata.is_truncated`.
+/// Amazon has 23 marketplaces, its paths at most a handful of parameters.
+pub(super) const MOST_LISTED: usize = 32;
+
+/// What a call does to what it names: `activity_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// POST.
+    Create,
+    /// GET, HEAD.
+    Read,
+    /// PUT, PATCH.
+    Update,
+    /// DELETE.
+    Delete,
+    /// Another method.
+    Other,
+}
+
+impl Act {
+    /// What HTTP's method says, in upper case as on the wire.
+    pub fn of_method(method: &str) -> Self {
+        match method {
+            "POST" => Self::Create,
+            "GET" | "HEAD" => Self::Read,
+            "PUT" | "PATCH" => Self::Update,
+            "DELETE" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+
+    const fn activity(self) -> u64 {
+        match self {
+            Self::Create => 1,
+            Self::Read => 2,
+            Self::Update => 3,
+            Self::Delete => 4,
+            Self::Other => 99,
+        }
+    }
+}
+
+/// What is called: words of the program's own tables, so nothing of a caller's path can be in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The API, such as `orders`.
+    pub api: &'static str,
+    /// Its version, such as `v0`.
+    pub version: &'static str,
+    /// The operation's id, such as `getOrders`.
+    pub id: &'static str,
+    /// What it does.
+    pub act: Act,
+}
+
+impl Operation {
+    /// A refresh token used at Login with Amazon.
+    pub const LWA_REFRESH: Self = Self {
+        api: "lwa",
+        version: "o2",
+        id: "refreshToken",
+        act: Act::Create,
+    };
+    /// OpenTeam's own token handed out at `/auth/o2/token`.
+    pub const TOKEN: Self = Self {
+        api: "openteam",
+        version: "o2",
+        id: "issueToken",
+        act: Act::Create,
+    };
+    /// Amazon's own access token handed out, where a connection allows that.
+    pub const CREDENTIAL: Self = Self {
+        api: "openteam",
+        version: "v1",
+        id: "handOutCredential",
+        act: Act::Read,
+    };
+    /// `/openteam/v1/connections`.
+    pub const CONNECTIONS: Self = Self {
+        api: "openteam",
+        version: "v1",
+        id: "listConnections",
+        act: Act::Read,
+    };
+    /// A path that is no operation we know.
+    pub const UNKNOWN: Self = Self {
+        api: "unknown",
+        version: "unknown",
+        id: "unknown",
+        act: Act::Other,
+    };
+}
+
+/// How far the call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Allowed, and about to happen. An intent without an outcome may have happened.
+    Intent,
+    /// Answered.
+    Outcome {
+        /// The HTTP status; from 400 on it is a failure.
+        status: u16,
+        /// From sending to the answer's head.
+        latency: Duration,
+    },
+    /// Allowed, but without an answer.
+    Failed {
+        /// Why, such as `AmazonUnreachable` or `CallerLeft`.
+        reason: Reason,
+    },
+    /// Not allowed; nothing happened.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// The HTTP status the caller got.
+        status: u16,
+    },
+}
+
+/// One step of one call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Shared by all steps of the call.
+    pub correlation: Correlation,
+    /// Who calls.
+    pub actor: Actor,
+    /// From where.
+    pub source: Source,
+    /// Whose connection; none while that is not known.
+    pub target: Option<Target>,
+    /// What is called.
+    pub operation: Operation,
+    /// The marketplaces named.
+    pub marketplaces: Vec<MarketplaceId>,
+    /// Digests of the ids in the path, such as an order's.
+    pub resources: Vec<Digest>,
+    /// When what was handed out, or refreshed, stops working.
+    pub expires_at: Option<Timestamp>,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+impl Call {
+    pub(super) fn shape(&self) -> Shape<'_> {
+        let (severity, message) = match self.phase {
+            Phase::Intent => (Severity::Informational, "call intended"),
+            Phase::Outcome { status: 400.., .. } => {
+                (Severity::Informational, "call answered with an error")
+            }
+            Phase::Outcome { .. } => (Severity::Informational, "call answered"),
+            Phase::Failed { .. } => (Severity::Low, "call failed"),
+            Phase::Refused { .. } => (Severity::Low, "call refused"),
+        };
+        Shape {
+            class: Class::ApiActivity,
+            activity: self.operation.act.activity(),
+            severity,
+            message,
+            correlation: Some(self.correlation),
+            target: self.target.as_ref(),
+            truncated: self.marketplaces.len() > MOST_LISTED || self.resources.len() > MOST_LISTED,
+            profiles: &["security_control"],
+        }
+    }
+
+    pub(super) fn body(&self, origin: &super::Origin) -> Value {
+        let Operation {
+            api, version, id, ..
+        } = self.operation;
+        let marketplaces = self.marketplaces.iter().take(MOST_LISTED);
+        let resources = self.resources.iter().take(MOST_LISTED);
+        let listed: Vec<Value> = marketplaces
+            .map(|id| json!({ "type": "Marketplace", "uid": id.as_str() }))
+            .chain(
+                resources.map(|digest| json!({ "type": "PathParameter", "uid": digest.as_str() })),
+            )
+            .collect();
+        let mut body = json!({
+            "actor": self.actor.to_json(origin),
+            "src_endpoint": self.source.to_json(origin),
+            "api": { "operation": format!("{api}/{version}/{id}"), "version": version, "service": { "name": api } },
+            "resources": if listed.is_empty() { Value::Null } else { listed.into() },
+            "unmapped": { "expires_at": self.expires_at.map(millis) },
+        });
+        // action_id: 1 allowed, 2 denied. status_id: 1 success, 2 failure, 99 other.
+        let phase = match self.phase {
+            Phase::Intent => json!({ "action_id": 1, "status_id": 99, "status": "Intended" }),
+            Phase::Outcome { status, latency } => json!({
+                "action_id": 1,
+                "status_id": if status < 400 { 1 } else { 2 },
+                "http_response": { "code": status, "latency": latency.as_millis() as u64 },
+            }),
+            Phase::Failed { reason } => {
+                json!({ "action_id": 1, "status_id": 2, "status_detail": reason.as_str() })
+            }
+            Phase::Refused { reason, status } => json!({
+                "action_id": 2,
+                "status_id": 2,
+                "status_detail": reason.as_str(),
+                "http_response": { "code": status },
+            }),
+        };
+        super::ocsf::merge(&mut body, phase);
+        body
+    }
+}
+
+/// Callers refused before they were known, counted instead of recorded one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedCallers {
+    /// From where.
+    pub source: Network,
+    /// Why.
+    pub reason: Reason,
+    /// How many requests.
+    pub count: u64,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+impl RefusedCallers {
+    pub(super) fn shape(&self) -> Shape<'_> {
+        Shape {
+            class: Class::ApiActivity,
+            activity: Act::Other.activity(),
+            severity: Severity::Low,
+            message: "unknown callers refused",
+            correlation: None,
+            target: None,
+            truncated: false,
+            profiles: &["security_control"],
+        }
+    }
+
+    pub(super) fn body(&self, origin: &super::Origin) -> Value {
+        json!({
+            "actor": Actor::Unknown.to_json(origin),
+            "src_endpoint": Source::Network(self.source).to_json(origin),
+            "api": { "operation": "unknown" },
+            "action_id": 2,
+            "status_id": 2,
+            "status_detail": self.reason.as_str(),
+            "count": self.count,
+            "start_time": millis(self.first),
+            "end_time": millis(self.last),
+        })
+    }
+}

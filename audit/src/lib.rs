@@ -1,0 +1,26 @@
+//! The record of what OpenTeam does: typed events, written as OCSF 1.8.0, and the client that brings them to the
+//! recorders.
+//!
+//! An event is built only from types in which a secret cannot hide ([`Name`], [`Digest`], [`Reason`], ids): there
+//! is no place for a query value, a header, a body, a token or an e-mail address. What grants something calls
+//! [`Recorder::record`] and acts only once it holds the [`Recorded`] that comes back; what refuses, contains or
+//! revokes calls [`Recorder::record_later`] and never waits.
+//!
+//! This crate knows no Kubernetes client. Where an event is stored is the business of the crate `recorder`; what
+//! both sides say to each other is in [`wire`].
+
+mod client;
+mod event;
+mod refusals;
+mod role;
+pub mod wire;
+
+pub use client::{Delivery, NotRecorded, Recorded, Recorder, Settings, Undelivered};
+pub use event::{
+    Act, Activity, Actor, Call, Change, Checked, Class, Correlation, CredentialField, Digest,
+    DigestKey, Entity, EntityChange, Event, Fault, Kind, Lifecycle, MarketplaceId, Misshapen, Name,
+    Network, NotAMarketplace, NotAName, ObjectName, Operation, Origin, Phase, Reason,
+    RefusedCallers, Source, Target, check,
+};
+pub use refusals::RefusalCounter;
+pub use role::{NotAPeer, Peer, Role};

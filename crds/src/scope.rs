@@ -1,0 +1,81 @@
+//! References and the scope that grants and tokens share.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An object of the same namespace, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LocalReference {
+    /// The object's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+impl LocalReference {
+    /// A reference to `name`.
+    #[must_use]
+    pub fn to(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+}
+
+/// An object of any namespace, by namespace and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct NamespacedReference {
+    /// The object's namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// The object's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+impl std::fmt::Display for NamespacedReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl From<NamespacedReference> for ObjectReference {
+    fn from(reference: NamespacedReference) -> Self {
+        Self { namespace: Some(reference.namespace), name: Some(reference.name), ..Self::default() }
+    }
+}
+
+/// Which SP-API operations may be called. Without it: those that only read and give no personal or financial data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.allow.all(o, !has(self.deny) || !(o in self.deny))")
+    .message("operations: the same entry is in allow and in deny; take it out of one of them")
+    .reason(kube::core::Reason::FieldValueInvalid))]
+pub struct Operations {
+    /// Classes (`read`, `write`, `financial`, `restricted`) and operations by name (`searchOrders`, or
+    /// `orders/2026-01-01/searchOrders` where the short name is not unique). An empty list allows nothing.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 120)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub allow: Vec<String>,
+    /// The same forms; what is denied here is refused even where `allow` names it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 120)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub deny: Vec<String>,
+}
+
+/// What a grant or a token lets its holder use. What works is the part that the Team and the connection allow too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// Names of AmazonConnections of the same namespace and Team. An empty list grants nothing.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub connections: Vec<String>,
+    /// Amazon's marketplace ids, such as `ATVPDKIKX0DER`. An empty list grants nothing.
+    #[schemars(length(max = 64), inner(length(max = 20), regex(pattern = r"^A[A-Z0-9]{9,19}$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub marketplace_ids: Vec<String>,
+    /// Which operations; without it only those of class `read`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Operations>,
+}

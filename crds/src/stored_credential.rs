@@ -1,0 +1,49 @@
+//! StoredCredential: the only copy of a credential, encrypted, for operator and gateway.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{CredentialField, CredentialOwner};
+
+/// A credential as OpenTeam keeps it: AES-256-GCM under a key of its own, which is wrapped by the keyset.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "internal.openteam.dev",
+    version = "v1alpha1",
+    kind = "StoredCredential",
+    namespaced,
+    doc = "Internal: a credential as OpenTeam keeps it, encrypted. Written by the operator only.",
+    derive = "PartialEq",
+    printcolumn(name = "Kind", type_ = "string", json_path = ".spec.for.kind"),
+    printcolumn(name = "For", type_ = "string", json_path = ".spec.for.name"),
+    printcolumn(name = "Generation", type_ = "integer", json_path = ".spec.generation"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredCredentialSpec {
+    /// What it belongs to.
+    pub r#for: CredentialOwner,
+    /// Which credential of it.
+    pub field: CredentialField,
+    /// Our own counter, one more at each new credential; part of what the ciphertext is bound to. Not
+    /// `metadata.generation`, so that a backup restores.
+    #[schemars(range(min = 1))]
+    pub generation: i64,
+    /// When the input that this came from was sealed.
+    pub sealed_at: Time,
+    /// Only inputs sealed after this are used, so that a replay or an old commit does nothing.
+    pub not_before: Time,
+    /// The encrypted credential (docs/formats.md, "Stored format").
+    #[schemars(length(min = 1, max = 32768), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub data: String,
+    /// Its data key, wrapped by a key of the keyset; replaced alone when the keyset rotates.
+    #[schemars(length(min = 1, max = 8192), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub wrap: String,
+}
+
+/// The name of the StoredCredential that holds `field` of `owner`; deterministic, so that there is never a second.
+#[must_use]
+pub fn stored_credential_name(owner: &CredentialOwner, field: CredentialField) -> String {
+    format!("{}.{}.{}", owner.kind.as_str(), owner.name, field.as_str()).to_ascii_lowercase()
+}

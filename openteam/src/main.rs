@@ -1,0 +1,2 @@
+//! openteam
+fn main() {}

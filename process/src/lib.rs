@@ -1,0 +1,14 @@
+//! What every role shares: arguments, settings, role certificates and TLS, the authentication of callers, the watched
+//! index, probes and shutdown.
+
+pub mod arguments;
+pub mod authentication;
+pub mod certificate;
+pub mod currency;
+pub mod probes;
+pub mod record;
+pub mod serve;
+pub mod settings;
+pub mod start;
+pub mod view;
+pub mod watch;

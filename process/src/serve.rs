@@ -1,0 +1,122 @@
+//! Serving a router over TLS: who is at the other end, limits on what a slow or greedy client may hold, and a drain.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use audit::Peer;
+use axum::{Router, extract::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// Headers, all together; SP-API's own limit is far below.
+const HEADER_BYTES: usize = 64 * 1024;
+const CONNECTIONS: usize = 4096;
+/// How long calls in flight may go on after SIGTERM.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+
+/// The address a request came from, as a request extension.
+#[derive(Clone, Copy, Debug)]
+pub struct From(pub SocketAddr);
+
+/// Serves `router` until `shutdown`, then lets calls in flight end within [`DRAIN_LIMIT`]. Handlers find [`From`] among
+/// the request's extensions, and the [`Peer`] where the caller showed a role certificate. `tls` is asked at every
+/// connection, so that a renewed certificate is served without a restart.
+pub async fn serve(
+    listener: TcpListener,
+    tls: impl Fn() -> Arc<ServerConfig> + Send,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let graceful = Arc::new(GracefulShutdown::new());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, mostly: let some close.
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            tracing::warn!(limit = CONNECTIONS, "too many connections, one refused");
+            continue;
+        };
+        let watcher = graceful.watcher();
+        let (acceptor, router) = (TlsAcceptor::from(tls()), router.clone());
+        tokio::spawn(async move {
+            connection(stream, from, acceptor, router, watcher).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("calls were still in flight when the drain ended");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    // Small answers must not wait for a full segment; an error here is an old socket that fails below anyway.
+    let _ = stream.set_nodelay(true);
+    let stream = match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%from, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%from, "TLS handshake timed out"),
+    };
+    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| peer(chain.first()?));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(From(from));
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        router.clone().oneshot(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%from, %error, "connection ended with an error");
+    }
+}
+
+/// The role and pod that a verified certificate names: exactly one URI SAN.
+fn peer(certificate: &[u8]) -> Option<Peer> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    let only = uris.next()?;
+    uris.next().is_none().then(|| only.parse().ok())?
+}

@@ -1,0 +1,181 @@
+//! The index that decisions look at, kept current by watches.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use access::{Entry, Index, Objects};
+use arc_swap::ArcSwap;
+use crds::{AgentGrant, AmazonApplication, AmazonConnection, NamespacedReference, RuntimeToken, Team};
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
+use serde::de::DeserializeOwned;
+use tokio::{sync::watch as channel, task::JoinSet};
+
+use crate::{
+    currency::Currency,
+    watch::{Change, Seen, watch},
+};
+
+/// The view is older than it may be, or nothing was seen yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the view of {kind} is {}", age.map_or("not loaded yet".to_owned(), |age| format!("{} s old", age.as_secs())))]
+pub struct Stale {
+    /// The kind whose view is the oldest.
+    pub kind: &'static str,
+    /// How old it is at most; `None` before it was first seen.
+    pub age: Option<Duration>,
+}
+
+/// What one process knows of the cluster.
+pub struct View {
+    index: ArcSwap<Index>,
+    /// One writer at a time; readers never wait.
+    writing: Mutex<()>,
+    currencies: Mutex<Vec<(&'static str, Arc<Currency>)>>,
+    changes: channel::Sender<u64>,
+}
+
+impl View {
+    /// Starts to watch everything that decisions depend on, in tasks of `tasks`.
+    pub fn start(client: &Client, tasks: &mut JoinSet<()>) -> Arc<Self> {
+        let view = Arc::new(Self {
+            index: ArcSwap::default(),
+            writing: Mutex::new(()),
+            currencies: Mutex::default(),
+            changes: channel::Sender::new(0),
+        });
+        view.objects::<Team>(client, tasks, "Team", |index| &mut index.teams);
+        view.objects::<AmazonApplication>(client, tasks, "AmazonApplication", |index| &mut index.applications);
+        view.objects::<AmazonConnection>(client, tasks, "AmazonConnection", |index| &mut index.connections);
+        view.objects::<AgentGrant>(client, tasks, "AgentGrant", |index| &mut index.grants);
+        view.objects::<RuntimeToken>(client, tasks, "RuntimeToken", |index| &mut index.runtime_tokens);
+        let shared = view.clone();
+        view.follow::<Namespace>(client, tasks, "Namespace", move |change| {
+            shared.update(|index| apply_namespaces(Arc::make_mut(&mut index.namespaces), change));
+        });
+        view
+    }
+
+    /// Watches one more kind, whose currency counts like the others'.
+    pub fn follow<K>(
+        &self,
+        client: &Client,
+        tasks: &mut JoinSet<()>,
+        kind: &'static str,
+        changed: impl FnMut(Change<K>) + Send + 'static,
+    ) where
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let currency = Arc::new(Currency::default());
+        self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, currency.clone()));
+        let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+        tasks.spawn(watch(api, currency, changed));
+    }
+
+    fn objects<K>(
+        self: &Arc<Self>,
+        client: &Client,
+        tasks: &mut JoinSet<()>,
+        kind: &'static str,
+        of: fn(&mut Index) -> &mut Objects<K>,
+    ) where
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let view = self.clone();
+        self.follow::<K>(client, tasks, kind, move |change| {
+            view.update(|index| apply(kind, Arc::make_mut(of(index)), change));
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Index)) {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut index = Index::clone(&self.index.load());
+        change(&mut index);
+        self.index.store(Arc::new(index));
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// The index, if every kind was proven current within `limit`.
+    ///
+    /// # Errors
+    /// The kind that is the furthest behind.
+    pub fn current(&self, limit: Duration) -> Result<Arc<Index>, Stale> {
+        let now = Instant::now();
+        // The index is loaded before the ages are read: it is at least as new as they say.
+        let index = self.index.load_full();
+        let currencies = self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let oldest = currencies.iter().map(|(kind, currency)| (*kind, currency.age(now))).max_by_key(|(_, age)| {
+            age.unwrap_or(Duration::MAX)
+        });
+        match oldest {
+            Some((_, Some(age))) if age <= limit => Ok(index),
+            Some((kind, age)) => Err(Stale { kind, age }),
+            None => Err(Stale { kind: "everything", age: None }),
+        }
+    }
+
+    /// Tells when anything changed; for answers that stream while an incident begins.
+    #[must_use]
+    pub fn changes(&self) -> channel::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+fn apply<K: kube::Resource<DynamicType = ()>>(
+    kind: &'static str,
+    objects: &mut HashMap<NamespacedReference, Entry<K>>,
+    change: Change<K>,
+) {
+    match change {
+        Change::All(all) => *objects = all.into_iter().filter_map(|seen| entry(kind, seen)).collect(),
+        Change::Applied(seen) => objects.extend(entry(kind, seen)),
+        Change::Deleted(seen) => {
+            if let Some((name, _)) = entry(kind, seen) {
+                objects.remove(&name);
+            }
+        }
+    }
+}
+
+fn entry<K: kube::Resource<DynamicType = ()>>(
+    kind: &'static str,
+    seen: Seen<K>,
+) -> Option<(NamespacedReference, Entry<K>)> {
+    match seen {
+        Ok(object) => Some((name(object.meta())?, Entry::Read(Arc::new(object)))),
+        Err(invalid) => {
+            let name = name(&invalid.metadata)?;
+            tracing::error!(kind, object = %name, error = %invalid.error, "object does not parse: what depends on it is refused");
+            Some((name, Entry::Unreadable(Arc::new(invalid.metadata))))
+        }
+    }
+}
+
+fn name(meta: &ObjectMeta) -> Option<NamespacedReference> {
+    Some(NamespacedReference { namespace: meta.namespace.clone()?, name: meta.name.clone()? })
+}
+
+fn apply_namespaces(
+    namespaces: &mut HashMap<String, std::collections::BTreeMap<String, String>>,
+    change: Change<Namespace>,
+) {
+    let labels = |seen: Seen<Namespace>| {
+        let meta = match seen {
+            Ok(namespace) => namespace.metadata,
+            Err(invalid) => invalid.metadata,
+        };
+        Some((meta.name?, meta.labels.unwrap_or_default()))
+    };
+    match change {
+        Change::All(all) => *namespaces = all.into_iter().filter_map(labels).collect(),
+        Change::Applied(seen) => namespaces.extend(labels(seen)),
+        Change::Deleted(seen) => {
+            if let Ok(namespace) = &seen {
+                namespaces.remove(&namespace.name_any());
+            }
+        }
+    }
+}

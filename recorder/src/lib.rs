@@ -1,0 +1,12 @@
+//! The recorder: keeps what all roles record, on a disk of its own, before it takes effect.
+//!
+//! [`router`] takes events from clients that the role certificate names, [`Journal`] stores them and acknowledges
+//! past `fdatasync`, [`read`] prints what is stored. The events themselves are the business of the crate `audit`.
+
+mod frame;
+mod journal;
+pub mod read;
+mod router;
+
+pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};
+pub use router::router;

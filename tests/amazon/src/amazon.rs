@@ -1,0 +1,380 @@
+//! One call, from arrival to answer.
+
+use crate::{
+    Clock, Fault, Marketplace, Region, Secret, Seed, Seller, Switches,
+    ledger::{Call, Entry, Ledger},
+    lwa,
+    operations::{self, Asked, Operation},
+    query::Query,
+    refusal::Refusal,
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-amz-access-token");
+const RATE: HeaderName = HeaderName::from_static("x-amzn-ratelimit-limit");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// All an emulator knows.
+pub(crate) struct Amazon {
+    pub(crate) seed: Seed,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) switches: Switches,
+    pub(crate) ledger: Ledger,
+    started: Timestamp,
+    /// By access token; expired ones stay, so that they are told from garbage.
+    issued: Mutex<HashMap<String, Issued>>,
+}
+
+/// An access token handed out.
+#[derive(Clone, Copy)]
+struct Issued {
+    /// Position in the seed.
+    seller: usize,
+    /// The grant it was issued under; see [`Switches::grant`].
+    grant: u64,
+    expires: Timestamp,
+}
+
+/// What a call is for.
+enum Wanted<'a> {
+    Token,
+    Operation(&'static Operation, &'a str),
+    Unknown,
+}
+
+impl Wanted<'_> {
+    fn of<'a>(method: &Method, path: &'a str) -> Wanted<'a> {
+        // Amazon's own samples spell it both `/auth/o2/token` and `/auth/O2/token`.
+        if method == Method::POST && path.eq_ignore_ascii_case("/auth/o2/token") {
+            return Wanted::Token;
+        }
+        operations::find(method, path).map_or(Wanted::Unknown, |(operation, id)| {
+            Wanted::Operation(operation, id)
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Wanted::Token => "lwa",
+            Wanted::Operation(operation, _) => operation.name,
+            Wanted::Unknown => "unknown",
+        }
+    }
+}
+
+impl Amazon {
+    pub(crate) fn new(seed: Seed, clock: Arc<Clock>) -> Self {
+        Self {
+            switches: Switches::new(&seed, Arc::clone(&clock)),
+            started: clock.now(),
+            seed,
+            clock,
+            ledger: Ledger::default(),
+            issued: Mutex::default(),
+        }
+    }
+
+    /// Makes an access token good for an hour.
+    pub(crate) fn issue(&self, token: &Secret, seller: &Seller, grant: u64) {
+        let Some(seller) = self
+            .seed
+            .sellers
+            .iter()
+            .position(|known| known.seller_id == seller.seller_id)
+        else {
+            return;
+        };
+        let now = self.clock.now();
+        let life = SignedDuration::from_secs(lwa::ACCESS_TOKEN_SECONDS.into());
+        let issued = Issued {
+            seller,
+            grant,
+            expires: now.saturating_add(life).unwrap_or(now),
+        };
+        self.issued
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token.expose().to_owned(), issued);
+    }
+
+    /// The token in the request, whether or not it is still good.
+    fn presented(&self, parts: &Parts) -> Result<Issued, Refusal> {
+        let mut values = parts.headers.get_all(ACCESS_TOKEN).iter();
+        let token = values
+            .next()
+            .filter(|value| !value.is_empty())
+            .ok_or_else(Refusal::token_missing)?;
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = token
+            .to_str()
+            .ok()
+            .and_then(|token| issued.get(token))
+            .copied();
+        known
+            .filter(|_| values.next().is_none())
+            .ok_or_else(Refusal::token_invalid)
+    }
+
+    /// Answers a call to an SP-API path, in the order Amazon is taken to check: the request's form, the token, whether the
+    /// path exists, the region, the parameters.
+    fn selling_partner(
+        &self,
+        entry: Entry,
+        parts: &Parts,
+        wanted: &Wanted<'_>,
+    ) -> Result<Response, Refusal> {
+        let presented = self.presented(parts);
+        if let Ok(issued) = &presented {
+            let seller = self.seed.sellers[issued.seller].seller_id.clone();
+            self.ledger.note(entry, |call| call.seller = Some(seller));
+        }
+        check_form(parts)?;
+        let issued = presented?;
+        let seller = &self.seed.sellers[issued.seller];
+        if self.switches.grant(&seller.seller_id) != Some(issued.grant) {
+            return Err(Refusal::token_invalid());
+        }
+        let now = self.clock.now();
+        if issued.expires <= now {
+            return Err(Refusal::token_expired());
+        }
+        let Wanted::Operation(operation, id) = *wanted else {
+            return Err(Refusal::no_access());
+        };
+        let region = self.region(parts);
+        if seller.region != region {
+            return Err(Refusal::no_access());
+        }
+        let id = percent_encoding::percent_decode_str(id)
+            .decode_utf8_lossy()
+            .into_owned();
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let answer = marketplaces(operation, &query, seller, region).and_then(|marketplaces| {
+            (operation.answer)(&Asked {
+                seller,
+                seller_number: issued.seller + 1,
+                marketplaces,
+                id,
+                query,
+                now,
+                started: self.started,
+            })
+        });
+        let mut response =
+            answer.map_or_else(Refusal::into_response, |value| Json(value).into_response());
+        // Never on the statuses of throttled and unauthorized calls.
+        if response.status().is_success() || [400, 404].contains(&response.status().as_u16()) {
+            response
+                .headers_mut()
+                .insert(RATE, HeaderValue::from_static(operation.rate));
+        }
+        Ok(response)
+    }
+
+    /// The region this host serves.
+    fn region(&self, parts: &Parts) -> Region {
+        let host = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        host.and_then(Region::of_host).unwrap_or(self.seed.region)
+    }
+}
+
+/// Answers any call.
+pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let wanted = Wanted::of(&parts.method, parts.uri.path());
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let mut call = Call::arriving(amazon.clock.now(), wanted.name(), &parts.headers);
+    call.parameters = query.names();
+    if let Wanted::Operation(
+        Operation {
+            marketplaces: Some(parameter),
+            ..
+        },
+        _,
+    ) = wanted
+    {
+        call.marketplaces = query
+            .list(parameter.name)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+    }
+    let entry = amazon.ledger.arrived(call);
+
+    let state = amazon.switches.state();
+    let token_wanted = matches!(wanted, Wanted::Token);
+    let fault = if token_wanted {
+        state.lwa
+    } else {
+        state.selling_partner
+    };
+    match fault {
+        Fault::Hang => std::future::pending().await,
+        Fault::Slow { delay_ms } => tokio::time::sleep(Duration::from_millis(delay_ms)).await,
+        Fault::None | Fault::Status(_) | Fault::Trickle { .. } => {}
+    }
+    let mut response = match fault {
+        Fault::Status(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if token_wanted {
+                lwa::Denial::Failure(status).into_response()
+            } else {
+                Refusal::failure(status).into_response()
+            }
+        }
+        _ if token_wanted => lwa::answer(&amazon, entry, &parts, body).await,
+        _ => amazon
+            .selling_partner(entry, &parts, &wanted)
+            .unwrap_or_else(Refusal::into_response),
+    };
+    if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    amazon
+        .ledger
+        .answered(entry, wanted.name(), response.status().as_u16());
+    match fault {
+        Fault::Trickle { bytes, every_ms } => {
+            trickle(&amazon, response, bytes, Duration::from_millis(every_ms)).await
+        }
+        _ => response,
+    }
+}
+
+/// What Amazon documents as 400 whatever the operation.
+fn check_form(parts: &Parts) -> Result<(), Refusal> {
+    let headers = &parts.headers;
+    let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+        .iter()
+        .any(|name| headers.contains_key(name));
+    if parts.method == Method::GET && has_body {
+        return Err(Refusal::invalid_input(
+            "A GET request must not have a body.",
+        ));
+    }
+    if headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Refusal::invalid_input(
+            "A request must have one Host header.",
+        ));
+    }
+    if headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.len() > 500)
+    {
+        return Err(Refusal::invalid_input(
+            "The User-Agent header is longer than 500 characters.",
+        ));
+    }
+    if parts.uri.path().to_ascii_lowercase().contains("%25") {
+        return Err(Refusal::invalid_input("The path is encoded twice."));
+    }
+    Ok(())
+}
+
+/// The marketplaces a call is about.
+fn marketplaces(
+    operation: &Operation,
+    query: &Query,
+    seller: &Seller,
+    region: Region,
+) -> Result<Vec<&'static Marketplace>, Refusal> {
+    let named = operation
+        .marketplaces
+        .as_ref()
+        .map(|parameter| (parameter, query.list(parameter.name)));
+    let Some((parameter, ids)) =
+        named.filter(|(parameter, ids)| parameter.required || !ids.is_empty())
+    else {
+        return Ok(seller
+            .marketplaces
+            .iter()
+            .filter_map(|id| Marketplace::find(id))
+            .collect());
+    };
+    if ids.is_empty() {
+        return Err(Refusal::invalid_input(&format!(
+            "{} is required.",
+            parameter.name
+        )));
+    }
+    if ids.len() > parameter.max {
+        return Err(Refusal::invalid_input(&format!(
+            "{} takes at most {}.",
+            parameter.name, parameter.max
+        )));
+    }
+    ids.into_iter()
+        .map(|id| {
+            let known = Marketplace::find(id)
+                .filter(|known| known.region == region)
+                .ok_or_else(Refusal::other_region)?;
+            if seller.marketplaces.iter().any(|own| own == id) {
+                Ok(known)
+            } else {
+                Err(Refusal::no_access())
+            }
+        })
+        .collect()
+}
+
+/// Sends the same body in small pieces, of unannounced length.
+async fn trickle(
+    amazon: &Arc<Amazon>,
+    response: Response,
+    bytes: usize,
+    every: Duration,
+) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // Our own answers, in memory already: collecting them cannot fail.
+    let whole = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap_or_default();
+    let open = OpenStream::new(amazon);
+    let pieces = stream::unfold(
+        (whole, open, false),
+        move |(mut rest, open, begun)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            if begun {
+                tokio::time::sleep(every).await;
+            }
+            let piece = rest.split_to(bytes.min(rest.len()));
+            Some((Ok::<_, std::convert::Infallible>(piece), (rest, open, true)))
+        },
+    );
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from_stream(pieces))
+}
+
+/// Counts a stream as open until its end, or until the caller leaves.
+struct OpenStream(Arc<Amazon>);
+
+impl OpenStream {
+    fn new(amazon: &Arc<Amazon>) -> Self {
+        amazon.ledger.stream_opened();
+        Self(Arc::clone(amazon))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.ledger.stream_closed();
+    }
+}

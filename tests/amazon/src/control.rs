@@ -1,0 +1,62 @@
+//! The control API: plain HTTP on a listener of its own, for whoever runs the test.
+//!
+//! | Call | Answer |
+//! |---|---|
+//! | `GET /control/calls` | the last 1000 [`crate::Call`]s, oldest first |
+//! | `GET /control/counters` | [`crate::Counters`] |
+//! | `GET /control/switches` | [`crate::State`] |
+//! | `POST /control/switches` with a [`Change`] | [`crate::State`] after it, or 400 and `{"error"}` |
+//! | `POST /control/reset` | 204; every switch back, ledger empty |
+
+use crate::{amazon::Amazon, switches::Change};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json;
+use std::sync::Arc;
+
+pub(crate) fn router(amazon: Arc<Amazon>) -> Router {
+    Router::new()
+        .route(
+            "/control/calls",
+            get(async |State(amazon): Shared| Json(amazon.ledger.calls())),
+        )
+        .route(
+            "/control/counters",
+            get(async |State(amazon): Shared| Json(amazon.ledger.counters())),
+        )
+        .route(
+            "/control/switches",
+            get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change),
+        )
+        .route(
+            "/control/reset",
+            post(async |State(amazon): Shared| amazon.reset()),
+        )
+        .with_state(amazon)
+}
+
+type Shared = State<Arc<Amazon>>;
+
+async fn change(State(amazon): Shared, Json(change): Json<Change>) -> Response {
+    match amazon.switches.apply(change) {
+        Ok(state) => Json(state).into_response(),
+        Err(error) => (
+            StatusCode::BAD_REQUEST,
+            Json(json!({ "error": error.to_string() })),
+        )
+            .into_response(),
+    }
+}
+
+impl Amazon {
+    fn reset(&self) -> StatusCode {
+        self.switches.reset();
+        self.ledger.reset();
+        StatusCode::NO_CONTENT
+    }
+}

@@ -1,0 +1,8 @@
+//! The emulator through its real listeners, as its callers meet it.
+
+mod control;
+mod login;
+mod program;
+mod requests;
+mod switches;
+mod world;

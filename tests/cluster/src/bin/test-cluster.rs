@@ -1,0 +1,31 @@
+//! A cluster by hand: `control-plane` or `node` starts one, prints the path of its kubeconfig and keeps it until standard
+//! input ends or the process does; `binaries` builds Kubernetes and prints where it is.
+#![expect(clippy::print_stdout, reason = "the path is what the command is for")]
+
+use std::error::Error;
+use std::io;
+
+use openteam_test_cluster::binaries::Binaries;
+use openteam_test_cluster::{Cluster, ControlPlane};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match std::env::args().nth(1).as_deref() {
+        Some("binaries") => println!("{}", Binaries::ensure()?.dir().display()),
+        Some("control-plane") => {
+            let cluster = ControlPlane::start()?;
+            println!("{}", cluster.kubeconfig().display());
+            wait()?;
+        }
+        Some("node") => {
+            let cluster = Cluster::start()?;
+            println!("{}", cluster.kubeconfig().display());
+            wait()?;
+        }
+        _ => return Err("usage: test-cluster binaries | control-plane | node".into()),
+    }
+    Ok(())
+}
+
+fn wait() -> io::Result<u64> {
+    io::copy(&mut io::stdin().lock(), &mut io::sink())
+}

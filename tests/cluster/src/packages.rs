@@ -1,0 +1,143 @@
+//! Programs of the machine that a cluster needs, and the Debian packages that bring them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Error, spawn};
+
+/// A Debian package and what it is needed for: names of programs, or paths of files.
+#[derive(Debug, Clone, Copy)]
+pub struct Package {
+    /// The package's name.
+    pub name: &'static str,
+    /// Programs in the PATH, or absolute paths.
+    pub brings: &'static [&'static str],
+}
+
+const fn package(name: &'static str, brings: &'static [&'static str]) -> Package {
+    Package { name, brings }
+}
+
+const UTIL_LINUX: Package = package("util-linux", &["setpriv", "unshare", "nsenter", "mount"]);
+
+/// For [`crate::ControlPlane`].
+pub const CONTROL_PLANE: &[Package] = &[UTIL_LINUX];
+
+/// For [`crate::Cluster`].
+pub const CLUSTER: &[Package] = &[
+    UTIL_LINUX,
+    package("bash", &["bash"]),
+    package("conntrack", &["conntrack"]),
+    package("containerd", &["containerd", "ctr"]),
+    package(
+        "containernetworking-plugins",
+        &["/usr/lib/cni/bridge", "/usr/lib/cni/portmap"],
+    ),
+    package("ethtool", &["ethtool"]),
+    package("iproute2", &["ip"]),
+    package("ipset", &["ipset"]),
+    package("iptables", &["iptables"]),
+    package("runc", &["runc"]),
+    package("socat", &["socat"]),
+];
+
+/// For [`crate::Image`].
+pub const IMAGE: &[Package] = &[
+    package("binutils", &["objcopy"]),
+    package("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"]),
+];
+
+/// Makes sure of `packages`: installs what is missing when this is root on Debian.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the error names it, the packages, and the way out.
+pub fn require(packages: &[Package]) -> Result<(), Error> {
+    if missing(packages).is_empty() {
+        return Ok(());
+    }
+    let absent = missing(packages);
+    if is_root() && find("apt-get").is_some() {
+        let names: Vec<_> = absent.iter().map(|(package, _)| package.name).collect();
+        eprintln!("installing {}", names.join(" "));
+        let apt = |args: &[&str]| {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+            spawn::run(command)
+        };
+        apt(&["update", "--quiet"])?;
+        let mut install = vec!["install", "--yes", "--no-install-recommends"];
+        install.extend(&names);
+        apt(&install)?;
+    }
+    refuse(&missing(packages))
+}
+
+/// The packages of which something is missing, with what.
+fn missing(packages: &[Package]) -> Vec<(Package, Vec<&'static str>)> {
+    let absent = |package: &Package| {
+        let list: Vec<_> = package
+            .brings
+            .iter()
+            .copied()
+            .filter(|name| find(name).is_none())
+            .collect();
+        (!list.is_empty()).then_some((*package, list))
+    };
+    packages.iter().filter_map(absent).collect()
+}
+
+fn refuse(absent: &[(Package, Vec<&str>)]) -> Result<(), Error> {
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<_> = absent
+        .iter()
+        .flat_map(|(_, list)| list.iter().copied())
+        .collect();
+    let packages: Vec<_> = absent.iter().map(|(package, _)| package.name).collect();
+    Err(Error::Missing {
+        missing: missing.join(", "),
+        packages: packages.join(" "),
+    })
+}
+
+/// Whether this process has user id 0.
+pub(crate) fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// Where a program is: in the PATH or where Debian keeps those of the administrator.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    if program.starts_with('/') {
+        return Path::new(program).exists().then(|| program.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package_and_the_way_out() {
+        let packages = [
+            package("util-linux", &["sh"]),
+            package("nowhere", &["no-such-program", "sh", "/no/such/file"]),
+        ];
+        let said = refuse(&missing(&packages)).unwrap_err().to_string();
+        assert!(said.contains("no-such-program, /no/such/file."), "{said}");
+        assert!(said.contains("apt-get install nowhere)"), "{said}");
+        assert!(said.contains("--context NAME"), "{said}");
+        assert!(!said.contains("util-linux"), "{said}");
+    }
+
+    #[test]
+    fn nothing_missing_is_no_error() {
+        assert!(refuse(&missing(&[package("dash", &["sh"])])).is_ok());
+    }
+}

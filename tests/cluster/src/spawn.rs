@@ -1,0 +1,103 @@
+//! Children that die with this process.
+//!
+//! Linux can signal a child when its parent dies (`PR_SET_PDEATHSIG`), which holds for SIGKILL of the parent too. The
+//! "parent" is the *thread* that forked, though: a test thread ends long before its cluster should. So every child is
+//! forked by one thread that lives as long as the process.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use crate::Error;
+
+type Request = (Command, Sender<io::Result<Child>>);
+
+static FORKER: LazyLock<Sender<Request>> = LazyLock::new(|| {
+    let (requests, inbox) = channel::<Request>();
+    thread::spawn(move || {
+        for (mut command, answer) in inbox {
+            // Whoever asked may have gone: then the handle is dropped and the child stays tethered to this thread.
+            drop(answer.send(command.spawn()));
+        }
+    });
+    requests
+});
+
+/// A command for `program` that the kernel kills when this process dies. In a process group of its own, so that Ctrl-C in
+/// the terminal reaches the owner only, which then decides the order in which things end.
+pub(crate) fn tethered(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(program)
+        .process_group(0)
+        .stdin(Stdio::null());
+    // Not everybody's PATH has the places where Debian keeps iptables and runc.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+    command
+}
+
+/// Starts a [`tethered`] command.
+pub(crate) fn spawn(command: Command) -> Result<Child, Error> {
+    let program = line(&command);
+    let (answer, reply) = channel();
+    let gone = || io::Error::other("the forking thread has ended");
+    FORKER
+        .send((command, answer))
+        .map_err(|_| gone())
+        .and_then(|()| reply.recv().map_err(|_| gone())?)
+        .map_err(|source| Error::Start { program, source })
+}
+
+/// Runs a [`tethered`] command to its end and returns what it wrote, whatever its status.
+pub(crate) fn output(mut command: Command) -> Result<Output, Error> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = line(&command);
+    spawn(command)?
+        .wait_with_output()
+        .map_err(|source| Error::Start { program, source })
+}
+
+/// Runs a [`tethered`] command and returns its standard output.
+///
+/// # Errors
+/// A status other than 0, with what it wrote.
+pub(crate) fn run(command: Command) -> Result<String, Error> {
+    let text = line(&command);
+    checked(text, &output(command)?)
+}
+
+/// Standard output of a command that succeeded.
+pub(crate) fn checked(command: String, output: &Output) -> Result<String, Error> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let mut said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if said.is_empty() {
+        said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    }
+    Err(Error::Failed {
+        command,
+        status: output.status.to_string(),
+        output: said,
+    })
+}
+
+/// The command line as a person would have typed it, without the tether.
+pub(crate) fn line(command: &Command) -> String {
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let skip = if words.first().is_some_and(|word| word == "setpriv") {
+        4
+    } else {
+        0
+    };
+    words.get(skip..).unwrap_or_default().join(" ")
+}

@@ -1,0 +1,1 @@
+//! openteam-end-to-end
