@@ -9,7 +9,7 @@ pub(crate) fn allows(rules: Option<&Operations>, operation: &Operation) -> bool 
     let Some(rules) = rules else { return class == amazon::Class::Read.as_str() };
     // A bare name that several APIs share allows none of them and denies all of them.
     let denied = rules.deny.iter().any(|entry| {
-        entry == class || entry == operation.operation_id || operation.named_by(entry)
+        entry == class || operation.maybe_named_by(entry)
     });
     !denied && rules.allow.iter().any(|entry| entry == class || operation.named_by(entry))
 }

@@ -38,18 +38,49 @@ impl Default for Limits {
     }
 }
 
-/// A client that talks https only, follows no redirect and asks no environment variable for a proxy. With a `ca_bundle` (PEM)
-/// it trusts that bundle alone, as Kubernetes' `caBundle` fields mean it; else the system's authorities.
+/// A client for calls whose whole answer is read at once.
 pub(crate) fn client(
     ca_bundle: Option<&[u8]>,
     limits: Limits,
 ) -> Result<reqwest::Client, ClientError> {
-    let mut builder = reqwest::Client::builder()
+    finish(
+        ca_bundle,
+        reqwest::Client::builder()
+            .connect_timeout(limits.connect)
+            .timeout(limits.total),
+    )
+}
+
+/// A client for answers that are passed on while they arrive: `read` limits the silence before the answer and within it, not
+/// the whole.
+///
+/// # Errors
+///
+/// [`ClientError`], when the bundle is not usable or TLS cannot be set up.
+pub fn streaming_client(
+    ca_bundle: Option<&[u8]>,
+    connect: Duration,
+    read: Duration,
+) -> Result<reqwest::Client, ClientError> {
+    finish(
+        ca_bundle,
+        reqwest::Client::builder()
+            .connect_timeout(connect)
+            .read_timeout(read),
+    )
+}
+
+/// It talks https only, follows no redirect, which would carry the token to wherever it points, and asks no environment
+/// variable for a proxy. With a `ca_bundle` (PEM) it trusts that bundle alone, as Kubernetes' `caBundle` fields mean it; else
+/// the system's authorities.
+fn finish(
+    ca_bundle: Option<&[u8]>,
+    builder: reqwest::ClientBuilder,
+) -> Result<reqwest::Client, ClientError> {
+    let mut builder = builder
         .https_only(true)
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(limits.connect)
-        .timeout(limits.total)
         .user_agent(USER_AGENT);
     if let Some(pem) = ca_bundle {
         let authorities = Certificate::from_pem_bundle(pem)

@@ -35,7 +35,7 @@ pub use query::{NamedMarketplaces, Pair, Query, QueryError};
 pub use restricted::asks_restricted;
 
 #[cfg(feature = "client")]
-pub use http::{ClientError, RetryCause, USER_AGENT, amz_date};
+pub use http::{ClientError, RetryCause, USER_AGENT, amz_date, streaming_client};
 #[cfg(feature = "client")]
 pub use lwa::{AccessToken, LwaClient, LwaError, RefusedCode};
 #[cfg(feature = "client")]

@@ -230,3 +230,6 @@ impl Shared {
         activity.event(&self.settings.origin, Timestamp::now(), Uuid::now_v7())
     }
 }
+
+#[cfg(test)]
+mod tests;

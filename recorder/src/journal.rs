@@ -188,6 +188,15 @@ impl Journal {
         &self.inner.recovery
     }
 
+    /// How many batches wait for the disk.
+    #[cfg(test)]
+    fn queued(&self) -> usize {
+        self.inner
+            .appends
+            .as_ref()
+            .map_or(0, |appends| appends.max_capacity() - appends.capacity())
+    }
+
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.inner.dir

@@ -7,6 +7,8 @@ mod frame;
 mod journal;
 pub mod read;
 mod router;
+mod run;
 
 pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};
 pub use router::router;
+pub use run::{Arguments, RunError, run};

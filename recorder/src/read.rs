@@ -8,7 +8,7 @@ use std::{
 
 use audit::ObjectName;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use thiserror::Error;
 
 pub use crate::frame::Record;
@@ -191,8 +191,8 @@ impl Filter {
         let names = |wanted: &Option<ObjectName>, member: &str| {
             wanted.as_ref().is_none_or(|wanted| {
                 let name = &record.event["unmapped"][member];
-                name["namespace"] == Value::from(wanted.namespace.as_str())
-                    && name["name"] == Value::from(wanted.name.as_str())
+                name["namespace"] == wanted.namespace.as_str()
+                    && name["name"] == wanted.name.as_str()
             })
         };
         names(&self.team, "team")

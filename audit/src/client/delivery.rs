@@ -77,7 +77,7 @@ impl Shared {
         }
     }
 
-    async fn deliver_awaited(&self, mut batch: Vec<Awaited>) {
+    pub(super) async fn deliver_awaited(&self, mut batch: Vec<Awaited>) {
         loop {
             // Whoever has stopped waiting does not act, so there is nothing to record any more.
             batch.retain(|awaited| !awaited.answer.is_closed());
@@ -85,6 +85,10 @@ impl Shared {
                 return;
             };
             if deadline <= Instant::now() {
+                // Told, not just dropped: whoever waits may not have noticed the time yet.
+                for Awaited { answer, .. } in batch {
+                    let _ = answer.send(Err(NotRecorded::NotAcknowledged));
+                }
                 return;
             }
             let sent = self

@@ -1,2 +1,488 @@
-#[cfg(test)]
-mod x {}
+//! The events as they are stored, against `golden.json`; `BLESS=1 cargo test -p openteam-audit` writes it anew.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use super::{call::MOST_LISTED, change::MOST_INCIDENTS, *};
+use crate::{Peer, wire::MAX_EVENT_BYTES};
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn object(namespace: &str, object: &str) -> ObjectName {
+    ObjectName::parse(namespace, object).unwrap()
+}
+
+fn uid(last: u8) -> Uuid {
+    Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0000 + u128::from(last))
+}
+
+fn time() -> Timestamp {
+    "2026-11-23T10:00:00.123Z".parse().unwrap()
+}
+
+fn origin(role: Role) -> Origin {
+    Origin {
+        role,
+        pod: name(&format!("{role}-0")),
+        version: "0.1.0",
+    }
+}
+
+fn target() -> Option<Target> {
+    Some(Target {
+        team: object("acme", "acme"),
+        team_uid: Some(uid(1)),
+        connection: Some(object("acme", "acme-na")),
+    })
+}
+
+fn key() -> DigestKey {
+    DigestKey::new([7; 32])
+}
+
+fn service_account() -> Actor {
+    Actor::ServiceAccount {
+        account: object("acme", "bot"),
+        uid: Some(uid(2)),
+        pod: Some(name("bot-x2x4z")),
+        credential: Some(uid(3)),
+    }
+}
+
+fn call(phase: Phase) -> Call {
+    Call {
+        correlation: Correlation(uid(9)),
+        actor: service_account(),
+        source: Source::Address(IpAddr::from([10, 1, 2, 3])),
+        target: target(),
+        operation: Operation {
+            api: "orders",
+            version: "v0",
+            id: "getOrder",
+            act: Act::of_method("GET"),
+        },
+        marketplaces: vec![MarketplaceId::parse("ATVPDKIKX0DER").unwrap()],
+        resources: vec![key().digest(b"902-3159896-1390916")],
+        expires_at: None,
+        phase,
+    }
+}
+
+fn change(kind: Kind, of: &str, change: Change) -> EntityChange {
+    let namespace = (kind != Kind::CertificateSigningRequest).then(|| name("acme"));
+    let target = namespace.is_some().then(target).flatten();
+    EntityChange {
+        correlation: None,
+        target,
+        entity: Entity {
+            kind,
+            namespace,
+            name: name(of),
+            uid: Some(uid(4)),
+        },
+        change,
+    }
+}
+
+/// One of each, and the role it comes from.
+fn samples() -> Vec<(&'static str, Role, Activity)> {
+    use CredentialField::{ClientSecret, RefreshToken};
+    use Role::{Gateway, Operator, Recorder};
+    let answered = Phase::Outcome {
+        status: 200,
+        latency: Duration::from_millis(180),
+    };
+    let token = Call {
+        actor: Actor::RuntimeToken {
+            token: object("acme", "laptop"),
+            issuer: key().email("ann@example.com"),
+        },
+        operation: Operation::TOKEN,
+        marketplaces: vec![],
+        resources: vec![],
+        expires_at: Some(time()),
+        ..call(Phase::Intent)
+    };
+    let refresh = Call {
+        actor: Actor::Itself,
+        source: Source::Itself,
+        operation: Operation::LWA_REFRESH,
+        ..token.clone()
+    };
+    let unauthenticated = RefusedCallers {
+        source: Network::of(IpAddr::from([203, 0, 113, 9])),
+        reason: Reason::new("UnknownToken"),
+        count: 41,
+        first: time(),
+        last: time(),
+    };
+    let stored = |of| change(Kind::StoredCredential, "acme-na", of);
+    let input = |of| change(Kind::SealedCredential, "acme-na-token", of);
+    let connection = |of| change(Kind::AmazonConnection, "acme-na", of);
+    let request = |of| change(Kind::CertificateSigningRequest, "openteam-gateway-0", of);
+    let gateway = Peer {
+        role: Gateway,
+        pod: name("gateway-0"),
+    };
+    let unexpected = Fault::Unexpected {
+        reason: Reason::new("ObjectDoesNotParse"),
+        target: target(),
+    };
+    vec![
+        ("call intended", Gateway, call(Phase::Intent).into()),
+        ("call answered", Gateway, call(answered).into()),
+        (
+            "call answered with an error",
+            Gateway,
+            call(Phase::Outcome {
+                status: 429,
+                latency: Duration::ZERO,
+            })
+            .into(),
+        ),
+        (
+            "call failed",
+            Gateway,
+            call(Phase::Failed {
+                reason: Reason::new("AmazonUnreachable"),
+            })
+            .into(),
+        ),
+        (
+            "call refused",
+            Gateway,
+            call(Phase::Refused {
+                reason: Reason::new("MarketplaceNotInScope"),
+                status: 403,
+            })
+            .into(),
+        ),
+        ("token handed out", Gateway, token.into()),
+        ("refresh", Gateway, refresh.into()),
+        ("unknown callers refused", Gateway, unauthenticated.into()),
+        (
+            "credential sealed",
+            Operator,
+            stored(Change::CredentialSealed(RefreshToken, 3)).into(),
+        ),
+        (
+            "credential opened",
+            Operator,
+            stored(Change::CredentialOpened(ClientSecret, 3)).into(),
+        ),
+        (
+            "credential unopenable",
+            Gateway,
+            stored(Change::CredentialUnopenable(RefreshToken, 3)).into(),
+        ),
+        (
+            "credential resealed",
+            Operator,
+            stored(Change::CredentialResealed(RefreshToken, 4)).into(),
+        ),
+        (
+            "input accepted",
+            Operator,
+            input(Change::InputAccepted(RefreshToken)).into(),
+        ),
+        (
+            "input superseded",
+            Operator,
+            input(Change::InputSuperseded(RefreshToken)).into(),
+        ),
+        (
+            "input refused",
+            Operator,
+            input(Change::InputRefused(
+                ClientSecret,
+                Reason::new("UnknownKey"),
+            ))
+            .into(),
+        ),
+        (
+            "authorized",
+            Operator,
+            connection(Change::Authorized).into(),
+        ),
+        (
+            "unauthorized",
+            Operator,
+            connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into(),
+        ),
+        (
+            "contained",
+            Gateway,
+            connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into(),
+        ),
+        ("restored", Gateway, connection(Change::Restored).into()),
+        (
+            "certificate issued",
+            Operator,
+            request(Change::CertificateIssued(gateway, time())).into(),
+        ),
+        (
+            "certificate refused",
+            Operator,
+            request(Change::CertificateRefused(Reason::new(
+                "NotAServiceAccountOfOurs",
+            )))
+            .into(),
+        ),
+        ("started", Recorder, Lifecycle::Started.into()),
+        ("stopped", Role::Webhook, Lifecycle::Stopped.into()),
+        ("unexpected error", Operator, unexpected.into()),
+        (
+            "events lost",
+            Role::Portal,
+            Fault::EventsLost { count: 12 }.into(),
+        ),
+        (
+            "journal cut",
+            Recorder,
+            Fault::JournalCut { bytes: 311 }.into(),
+        ),
+        (
+            "journal damaged",
+            Recorder,
+            Fault::JournalDamaged { bytes: 1 }.into(),
+        ),
+    ]
+}
+
+fn event(role: Role, activity: &Activity) -> Event {
+    activity.event(&origin(role), time(), uid(0))
+}
+
+#[test]
+fn events_are_written_as_ever() {
+    let events: BTreeMap<&str, Value> = samples()
+        .into_iter()
+        .map(|(name, role, activity)| (name, event(role, &activity).json))
+        .collect();
+    let written = serde_json::to_string_pretty(&events).unwrap() + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/event/golden.json");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &written).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), written);
+}
+
+#[test]
+fn a_recorder_takes_every_event_from_the_roles_that_produce_it_and_from_no_other() {
+    for (sample, role, activity) in samples() {
+        let event = event(role, &activity);
+        let line = event.to_line();
+        assert_eq!(
+            check(line.as_bytes(), role),
+            Ok(event.into_checked()),
+            "{sample}"
+        );
+        for other in Role::ALL {
+            let class_uid = serde_json::from_str::<Value>(&line).unwrap()["class_uid"]
+                .as_u64()
+                .unwrap();
+            let expected = Class::from_uid(class_uid)
+                .unwrap()
+                .writers()
+                .contains(&other);
+            match check(line.as_bytes(), other) {
+                Ok(_) => assert!(expected, "{sample} from {other}"),
+                Err(error) => {
+                    assert!(!expected, "{sample} from {other}");
+                    assert_eq!(
+                        error,
+                        Misshapen::NotItsClass {
+                            class_uid,
+                            role: other
+                        }
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_not_the_shape_of_ocsf_is_refused() {
+    let good = event(Role::Gateway, &call(Phase::Intent).into()).json;
+    let without = |path: &str| {
+        let mut event = good.clone();
+        let (parent, member) = path.rsplit_once('/').unwrap();
+        event
+            .pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(member)
+            .unwrap();
+        event
+    };
+    let with = |path: &str, value: Value| {
+        let mut event = good.clone();
+        *event.pointer_mut(path).unwrap() = value;
+        event
+    };
+    for (event, member) in [
+        (without("/class_uid"), "class_uid"),
+        (without("/category_uid"), "category_uid"),
+        (without("/activity_id"), "activity_id"),
+        (without("/type_uid"), "type_uid"),
+        (without("/severity_id"), "severity_id"),
+        (without("/time"), "time"),
+        (without("/metadata"), "metadata"),
+        (without("/metadata/version"), "metadata.version"),
+        (without("/metadata/product"), "metadata.product"),
+        (without("/metadata/product/name"), "metadata.product.name"),
+        (without("/metadata/uid"), "metadata.uid"),
+        (without("/actor"), "actor"),
+        (without("/src_endpoint"), "src_endpoint"),
+        (without("/api"), "api"),
+        (without("/api/operation"), "api.operation"),
+        (with("/category_uid", json!(3)), "category_uid"),
+        (with("/class_uid", json!("6003")), "class_uid"),
+        (with("/activity_id", json!(100)), "activity_id"),
+        (with("/activity_id", json!(-1)), "activity_id"),
+        (with("/type_uid", json!(600_301)), "type_uid"),
+        (with("/severity_id", json!(7)), "severity_id"),
+        (with("/time", json!("2026-11-23T10:00:00Z")), "time"),
+        (with("/time", json!(1.5)), "time"),
+        (
+            with("/metadata/version", json!("1.9.0")),
+            "metadata.version",
+        ),
+        (with("/metadata/uid", json!("not-a-uid")), "metadata.uid"),
+        (
+            with(
+                "/metadata/uid",
+                json!("9f1c7ab2-2a53-4d6e-8f0a-6c1f2f1f3b44"),
+            ),
+            "metadata.uid",
+        ),
+        (
+            with("/metadata/product/name", json!(1)),
+            "metadata.product.name",
+        ),
+        (with("/actor", json!("me")), "actor"),
+        (with("/api/operation", Value::Null), "api.operation"),
+    ] {
+        let line = event.to_string();
+        assert_eq!(
+            check(line.as_bytes(), Role::Gateway),
+            Err(Misshapen::Member { name: member }),
+            "{line}"
+        );
+    }
+    let unknown = with("/class_uid", json!(1001)).to_string();
+    for (line, why) in [
+        (&b""[..], Misshapen::NotJson),
+        (b"{", Misshapen::NotJson),
+        (b"\xff", Misshapen::NotJson),
+        (b"{} {}", Misshapen::NotJson),
+        (b"[]", Misshapen::NotAnObject),
+        (b"\"event\"", Misshapen::NotAnObject),
+        (b"{}", Misshapen::Member { name: "class_uid" }),
+        (
+            unknown.as_bytes(),
+            Misshapen::UnknownClass { class_uid: 1001 },
+        ),
+        (
+            &[b' '; MAX_EVENT_BYTES + 1],
+            Misshapen::TooLong {
+                bytes: MAX_EVENT_BYTES + 1,
+            },
+        ),
+    ] {
+        assert_eq!(check(line, Role::Gateway), Err(why));
+    }
+}
+
+#[test]
+fn the_longest_event_of_each_kind_fits() {
+    let long = || name(&"n".repeat(253));
+    let longest = || ObjectName {
+        namespace: long(),
+        name: long(),
+    };
+    let target = || {
+        Some(Target {
+            team: longest(),
+            team_uid: Some(uid(1)),
+            connection: Some(longest()),
+        })
+    };
+    let origin = Origin {
+        pod: long(),
+        ..origin(Role::Gateway)
+    };
+    let calls = Call {
+        actor: Actor::ServiceAccount {
+            account: longest(),
+            uid: Some(uid(2)),
+            pod: Some(long()),
+            credential: Some(uid(3)),
+        },
+        source: Source::Address("2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap()),
+        target: target(),
+        marketplaces: vec![MarketplaceId::parse(&"A".repeat(20)).unwrap(); 2 * MOST_LISTED],
+        resources: vec![key().digest(b"x"); 2 * MOST_LISTED],
+        expires_at: Some(time()),
+        ..call(Phase::Refused {
+            reason: Reason::new("AReasonThatIsFairlyLongAsReasonsGo"),
+            status: 403,
+        })
+    };
+    let contained = EntityChange {
+        target: target(),
+        correlation: Some(Correlation(uid(5))),
+        ..change(
+            Kind::AmazonConnection,
+            "x",
+            Change::Contained(vec![long(); 2 * MOST_INCIDENTS]),
+        )
+    };
+    for activity in [Activity::from(calls), contained.into()] {
+        let event = activity.event(&origin, time(), uid(0));
+        assert!(
+            event.to_line().len() <= MAX_EVENT_BYTES,
+            "{}",
+            event.to_line().len()
+        );
+        assert_eq!(event.json["metadata"]["is_truncated"], true);
+    }
+}
+
+#[test]
+fn no_text_of_a_caller_gets_into_an_event_unhashed() {
+    let random = "0123456789abcdefABCDEF-_".repeat(3);
+    // Put together here so that nothing in this file looks like a credential.
+    let secrets = [
+        ["Atzr", "|", &random].concat(),
+        ["Atza", "|", &random].concat(),
+        ["amzn1.oa2-cs", ".v1.", &random.to_lowercase()].concat(),
+        ["otrt", "_acme_laptop_", &random].concat(),
+        ["eyJhbGciOiJSUzI1NiJ9", ".", &random, ".", &random].concat(),
+        "someone@example.com".to_owned(),
+    ];
+    // These are all constructors that take text at run time; everything else is an id, a number or `&'static`.
+    for secret in &secrets {
+        assert!(Name::parse(secret).is_err());
+        assert!(ObjectName::parse("acme", secret).is_err());
+        assert!(format!("acme/{secret}").parse::<ObjectName>().is_err());
+        assert!(MarketplaceId::parse(secret).is_err());
+        assert!(
+            format!("openteam://gateway/{secret}")
+                .parse::<Peer>()
+                .is_err()
+        );
+        for digest in [
+            key().digest(secret.as_bytes()),
+            key().email(secret),
+            Digest::of_unguessable(secret.as_bytes()),
+        ] {
+            let (kind, hex) = digest.as_str().split_once(':').unwrap();
+            assert!(["hmac-sha256", "sha256"].contains(&kind));
+            assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+    }
+}

@@ -37,18 +37,29 @@ impl Segment for File {
     }
 }
 
-/// Opens a segment, making it if absent.
-pub(super) struct Disk(pub Box<dyn FnMut(&Path) -> io::Result<Box<dyn Segment>> + Send>);
+pub(super) type Open = dyn FnMut(&Path) -> io::Result<Box<dyn Segment>> + Send;
+
+/// The directory the segments are in.
+pub(super) struct Disk {
+    /// Opens a segment, making it if absent.
+    pub open: Box<Open>,
+    /// A segment that a write would make longer than this is followed by a new one.
+    pub segment_bytes: u64,
+}
 
 impl Default for Disk {
     fn default() -> Self {
-        Self(Box::new(|path| {
+        let open = |path: &Path| {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             // Else a new file's name may be lost with the power, and the file with it.
             if let Some(dir) = path.parent() {
                 File::open(dir)?.sync_all()?;
             }
-            Ok(Box::new(file))
-        }))
+            Ok(Box::new(file) as Box<dyn Segment>)
+        };
+        Self {
+            open: Box::new(open),
+            segment_bytes: 64 * 1024 * 1024,
+        }
     }
 }

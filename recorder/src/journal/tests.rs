@@ -1,1 +1,730 @@
+//! Journals that are cut, damaged, full and failing.
 
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc as std_mpsc,
+    },
+};
+
+use audit::{Lifecycle, Name, Reason, Role};
+use tempfile::TempDir;
+
+use super::{disk::Segment, recovery::segment_path, *};
+use crate::read::{Filter, Item, Printed, items, print};
+
+fn origin() -> Origin {
+    Origin {
+        role: Role::Recorder,
+        pod: Name::parse("recorder-0").unwrap(),
+        version: "0.1.0",
+    }
+}
+
+fn gateway() -> Peer {
+    Peer {
+        role: Role::Gateway,
+        pod: Name::parse("gateway-0").unwrap(),
+    }
+}
+
+fn events(count: usize) -> Vec<Checked> {
+    let fault = Fault::Unexpected {
+        reason: Reason::new("Test"),
+        target: None,
+    };
+    (0..count)
+        .map(|_| event(&origin(), &fault.clone().into()))
+        .collect()
+}
+
+fn open(dir: &TempDir) -> Journal {
+    Journal::open(dir.path(), origin()).unwrap()
+}
+
+/// The uids of the records in a journal without a flaw.
+fn uids(dir: &Path) -> Vec<String> {
+    let record = |item| match item {
+        Ok(Item::Record(record)) => uid(&record.event),
+        other => panic!("{other:?}"),
+    };
+    items(dir).unwrap().map(record).collect()
+}
+
+fn uid(event: &serde_json::Value) -> String {
+    event["metadata"]["uid"].as_str().unwrap().to_owned()
+}
+
+fn flaws(dir: &Path) -> Vec<Item> {
+    items(dir)
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|item| !matches!(item, Item::Record(_)))
+        .collect()
+}
+
+/// A journal in `dir` with these batches, closed; returns the uids in order.
+async fn written(dir: &TempDir, batches: &[usize]) -> Vec<String> {
+    let journal = open(dir);
+    let mut written = Vec::new();
+    for count in batches {
+        let batch = events(*count);
+        written.extend(batch.iter().map(|event| uid(event.as_json())));
+        let appended = journal.append(gateway(), batch).await.unwrap();
+        assert_eq!(
+            appended,
+            Appended {
+                count: *count,
+                last_sequence: written.len() as u64
+            }
+        );
+    }
+    written
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_opening_again() {
+    let dir = TempDir::new().unwrap();
+    let mut expected = written(&dir, &[1, 3, 256]).await;
+    assert_eq!(uids(dir.path()), expected);
+    let journal = open(&dir);
+    assert_eq!(*journal.recovery(), Recovery::default());
+    assert_eq!(
+        journal
+            .append(gateway(), events(1))
+            .await
+            .unwrap()
+            .last_sequence,
+        261
+    );
+    assert_eq!(
+        journal
+            .record(Lifecycle::Started)
+            .await
+            .unwrap()
+            .last_sequence,
+        262
+    );
+    let now = uids(dir.path());
+    expected.extend(now[260..].to_vec());
+    assert_eq!(now, expected);
+    assert_eq!(now.len(), 262);
+    let writers: Vec<_> = items(dir.path())
+        .unwrap()
+        .map(|item| match item.unwrap() {
+            Item::Record(record) => record.writer,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(writers[260], gateway());
+    assert_eq!(writers[261], peer(&origin()));
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_refused() {
+    let dir = TempDir::new().unwrap();
+    assert!(matches!(
+        open(&dir).append(gateway(), vec![]).await,
+        Err(AppendError::Empty)
+    ));
+    assert_eq!(uids(dir.path()).len(), 0);
+}
+
+#[tokio::test]
+async fn an_event_too_long_for_a_frame_refuses_its_batch_and_no_other() {
+    let dir = TempDir::new().unwrap();
+    let journal = open(&dir);
+    // Short on the wire, but a recorder writes out what 1e1 stands for.
+    let line = events(1).remove(0).as_json().to_string();
+    let padding = vec!["1e1"; 4050 - line.len() / 4].join(",");
+    let line = line.replacen('{', &format!("{{\"unmapped\":{{\"x\":[{padding}]}},"), 1);
+    let long = audit::check(line.as_bytes(), Role::Gateway).unwrap();
+    let mut batch = events(2);
+    batch.push(long);
+    assert!(matches!(
+        journal.append(gateway(), batch).await,
+        Err(AppendError::TooLong { index: 2 })
+    ));
+    assert_eq!(
+        journal
+            .append(gateway(), events(1))
+            .await
+            .unwrap()
+            .last_sequence,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_journal_is_open_once() {
+    let dir = TempDir::new().unwrap();
+    let first = open(&dir);
+    assert!(matches!(
+        Journal::open(dir.path(), origin()),
+        Err(OpenError::Locked { .. })
+    ));
+    drop(first);
+    open(&dir);
+}
+
+#[tokio::test]
+async fn a_journal_cut_at_any_byte_of_its_last_write_keeps_everything_before_and_reports_the_cut() {
+    let dir = TempDir::new().unwrap();
+    let before = written(&dir, &[5]).await;
+    let path = segment_path(dir.path(), 1);
+    let acknowledged = std::fs::metadata(&path).unwrap().len();
+    let last = uids_after(&dir, 3).await;
+    let whole = std::fs::read(&path).unwrap();
+    let frames = frame_ends(&whole[acknowledged as usize..], acknowledged);
+
+    for end in acknowledged..=whole.len() as u64 {
+        let crashed = TempDir::new().unwrap();
+        std::fs::write(segment_path(crashed.path(), 1), &whole[..end as usize]).unwrap();
+        let kept = frames.iter().filter(|frame| **frame <= end).count();
+        let good = frames[..kept].last().copied().unwrap_or(acknowledged);
+        let cut = end - good;
+
+        let (recovery, recovered) = recovery::recover(crashed.path()).unwrap();
+        assert_eq!(
+            recovery,
+            Recovery {
+                cut_bytes: cut,
+                damaged_bytes: 0
+            },
+            "cut at {end}"
+        );
+        assert_eq!(
+            (recovered.length, recovered.next_sequence),
+            (good, 6 + kept as u64)
+        );
+        assert_eq!(uids(crashed.path()), [&before[..], &last[..kept]].concat());
+        assert_eq!(
+            recovery::recover(crashed.path()).unwrap(),
+            (Recovery::default(), recovered)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_was_cut_says_so_once_and_goes_on() {
+    let dir = TempDir::new().unwrap();
+    written(&dir, &[3]).await;
+    let path = segment_path(dir.path(), 1);
+    let whole = std::fs::read(&path).unwrap();
+    let second = frame_ends(&whole, 0)[1];
+    std::fs::write(&path, &whole[..second as usize + 100]).unwrap();
+
+    let journal = open(&dir);
+    assert_eq!(
+        *journal.recovery(),
+        Recovery {
+            cut_bytes: 100,
+            damaged_bytes: 0
+        }
+    );
+    assert_eq!(
+        journal
+            .append(gateway(), events(1))
+            .await
+            .unwrap()
+            .last_sequence,
+        4
+    );
+    let Item::Record(report) = items(dir.path()).unwrap().nth(2).unwrap().unwrap() else {
+        panic!("no report")
+    };
+    assert_eq!(report.event["status_detail"], "JournalCut");
+    assert_eq!(report.event["unmapped"]["bytes"], 100);
+    assert_eq!(report.writer, peer(&origin()));
+    drop(journal);
+    assert_eq!(*open(&dir).recovery(), Recovery::default());
+}
+
+async fn uids_after(dir: &TempDir, count: usize) -> Vec<String> {
+    let batch = events(count);
+    let uids = batch.iter().map(|event| uid(event.as_json())).collect();
+    open(dir).append(gateway(), batch).await.unwrap();
+    uids
+}
+
+fn frame_ends(frames: &[u8], offset: u64) -> Vec<u64> {
+    let mut ends = Vec::new();
+    let mut rest = frames;
+    while let Some((length, _)) = rest.split_first_chunk::<4>() {
+        rest = &rest[8 + u32::from_be_bytes(*length) as usize..];
+        ends.push(offset + (frames.len() - rest.len()) as u64);
+    }
+    ends
+}
+
+#[tokio::test]
+async fn a_byte_changed_before_the_last_record_is_reported_and_nothing_is_cut() {
+    let dir = TempDir::new().unwrap();
+    let before = written(&dir, &[3]).await;
+    let path = segment_path(dir.path(), 1);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let ends = frame_ends(&bytes, 0);
+    bytes[ends[0] as usize + 40] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+
+    let damaged = ends[1] - ends[0];
+    let journal = open(&dir);
+    assert_eq!(
+        *journal.recovery(),
+        Recovery {
+            cut_bytes: 0,
+            damaged_bytes: damaged
+        }
+    );
+    assert_eq!(
+        journal
+            .append(gateway(), events(1))
+            .await
+            .unwrap()
+            .last_sequence,
+        5
+    );
+    drop(journal);
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        bytes,
+        "what is left of it stays as it is"
+    );
+    assert_eq!(
+        flaws(dir.path()),
+        [
+            Item::Unreadable {
+                segment: path,
+                offset: ends[0],
+                bytes: damaged
+            },
+            Item::Missing { from: 2, to: 2 }
+        ]
+    );
+    let mut out = Vec::new();
+    let printed = print(dir.path(), &Filter::default(), &mut out).unwrap();
+    assert_eq!(
+        printed,
+        Printed {
+            records: 4,
+            flaws: 2
+        }
+    );
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(&before[0]) && !out.contains(&before[1]) && out.contains(&before[2]));
+    assert!(out.contains("JournalDamaged") && out.contains(r#"{"missing":{"from":2,"to":2}}"#));
+    assert_eq!(
+        *open(&dir).recovery(),
+        Recovery::default(),
+        "the new segment is whole"
+    );
+}
+
+#[tokio::test]
+async fn a_journal_that_is_being_written_can_be_read() {
+    let dir = TempDir::new().unwrap();
+    let expected = written(&dir, &[4]).await;
+    let path = segment_path(dir.path(), 1);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(uids(dir.path()), expected[..3]);
+}
+
+#[tokio::test]
+async fn other_files_are_no_segments() {
+    let dir = TempDir::new().unwrap();
+    for name in [
+        "journal-1.otj",
+        "journal-00000000000000000001.otj.bak",
+        "x.otj",
+        "lost+found",
+    ] {
+        std::fs::write(dir.path().join(name), b"not a segment").unwrap();
+    }
+    assert_eq!(written(&dir, &[1]).await.len(), 1);
+    assert_eq!(uids(dir.path()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_segment_is_followed_by_another() {
+    let dir = TempDir::new().unwrap();
+    let small = || Disk {
+        segment_bytes: 4000,
+        ..Disk::default()
+    };
+    let mut expected = Vec::new();
+    for opened in 0..2 {
+        let journal = Journal::open_on(dir.path(), origin(), small()).unwrap();
+        for _ in 0..10 {
+            let batch = events(3);
+            expected.extend(batch.iter().map(|event| uid(event.as_json())));
+            journal.append(gateway(), batch).await.unwrap();
+        }
+        // A write longer than a segment gets one of its own.
+        let batch = events(30);
+        expected.extend(batch.iter().map(|event| uid(event.as_json())));
+        assert_eq!(
+            journal
+                .append(gateway(), batch)
+                .await
+                .unwrap()
+                .last_sequence,
+            60 * (opened + 1)
+        );
+    }
+    assert_eq!(uids(dir.path()), expected);
+    let segments = segments(dir.path()).unwrap();
+    assert!(segments.len() >= 6, "{segments:?}");
+    assert_eq!(segments[0].0, 1);
+    for (first, path) in segments {
+        let mut pieces = crate::frame::Pieces::new(File::open(&path).unwrap());
+        let Some(Ok(crate::frame::Piece::Frame { payload, .. })) = pieces.next() else {
+            panic!("empty")
+        };
+        let record: crate::frame::Record = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(
+            record.sequence, first,
+            "a segment is named after its first record"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_segment_missing_between_others_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let journal = Journal::open_on(
+        dir.path(),
+        origin(),
+        Disk {
+            segment_bytes: 1,
+            ..Disk::default()
+        },
+    )
+    .unwrap();
+    for _ in 0..4 {
+        journal.append(gateway(), events(2)).await.unwrap();
+    }
+    std::fs::remove_file(segment_path(dir.path(), 3)).unwrap();
+    assert_eq!(flaws(dir.path()), [Item::Missing { from: 3, to: 4 }]);
+    // The oldest go when their time is up.
+    std::fs::remove_file(segment_path(dir.path(), 1)).unwrap();
+    assert_eq!(flaws(dir.path()), []);
+}
+
+/// A disk that does as it is told, and says what it was asked.
+#[derive(Default)]
+struct Switches {
+    /// Append half, then fail.
+    fail_append: AtomicBool,
+    fail_sync: AtomicBool,
+    fail_cut: AtomicBool,
+    fail_open: AtomicBool,
+    opened: AtomicUsize,
+    /// While held, syncing waits.
+    sync: Mutex<()>,
+    synced: AtomicUsize,
+    appends: AtomicUsize,
+}
+
+struct Switched {
+    file: Box<dyn Segment>,
+    switches: Arc<Switches>,
+}
+
+fn fail(switch: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
+    if switch.load(SeqCst) {
+        Err(kind.into())
+    } else {
+        Ok(())
+    }
+}
+
+impl Segment for Switched {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.switches.appends.fetch_add(1, SeqCst);
+        if self.switches.fail_append.load(SeqCst) {
+            self.file.append(&bytes[..bytes.len() / 2])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.append(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let _held = self.switches.sync.lock();
+        fail(&self.switches.fail_sync, io::ErrorKind::Other)?;
+        self.switches.synced.fetch_add(1, SeqCst);
+        self.file.sync()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        fail(&self.switches.fail_cut, io::ErrorKind::Other)?;
+        self.file.cut(length)
+    }
+}
+
+fn switched(dir: &TempDir) -> (Journal, Arc<Switches>) {
+    switched_as(dir, Switches::default())
+}
+
+fn switched_as(dir: &TempDir, switches: Switches) -> (Journal, Arc<Switches>) {
+    let switches = Arc::new(switches);
+    let (shared, mut real) = (switches.clone(), Disk::default());
+    let open = Box::new(move |path: &Path| {
+        shared.opened.fetch_add(1, SeqCst);
+        fail(&shared.fail_open, io::ErrorKind::StorageFull)?;
+        let switched = Switched {
+            file: (real.open)(path)?,
+            switches: shared.clone(),
+        };
+        Ok(Box::new(switched) as Box<dyn Segment>)
+    });
+    let disk = Disk {
+        open,
+        ..Disk::default()
+    };
+    (
+        Journal::open_on(dir.path(), origin(), disk).unwrap(),
+        switches,
+    )
+}
+
+#[tokio::test]
+async fn a_failed_disk_acknowledges_nothing_and_the_journal_goes_on_when_it_works_again() {
+    type Switch = fn(&Switches) -> &AtomicBool;
+    let failures: [(&str, &[Switch]); 6] = [
+        ("append", &[|s| &s.fail_append]),
+        ("sync", &[|s| &s.fail_sync]),
+        ("append and cut", &[|s| &s.fail_append, |s| &s.fail_cut]),
+        ("sync and cut", &[|s| &s.fail_sync, |s| &s.fail_cut]),
+        ("sync and open", &[|s| &s.fail_sync, |s| &s.fail_open]),
+        (
+            "all",
+            &[
+                |s| &s.fail_append,
+                |s| &s.fail_sync,
+                |s| &s.fail_cut,
+                |s| &s.fail_open,
+            ],
+        ),
+    ];
+    for (what, failing) in failures {
+        let dir = TempDir::new().unwrap();
+        let (journal, switches) = switched(&dir);
+        journal.append(gateway(), events(2)).await.unwrap();
+        let good = uids(dir.path());
+
+        failing
+            .iter()
+            .for_each(|switch| switch(&switches).store(true, SeqCst));
+        for _ in 0..3 {
+            let error = journal.append(gateway(), events(2)).await.unwrap_err();
+            assert!(
+                matches!(error, AppendError::Full | AppendError::Disk(_)),
+                "{what}: {error}"
+            );
+        }
+        failing
+            .iter()
+            .for_each(|switch| switch(&switches).store(false, SeqCst));
+
+        let appended = journal.append(gateway(), events(1)).await.unwrap();
+        assert_eq!(
+            appended,
+            Appended {
+                count: 1,
+                last_sequence: 3
+            },
+            "{what}"
+        );
+        assert!(
+            switches.opened.load(SeqCst) > 1,
+            "{what}: the file was opened anew"
+        );
+        drop(journal);
+        let uids = uids(dir.path());
+        assert_eq!(uids[..2], good);
+        assert_eq!(
+            uids.len(),
+            3,
+            "{what}: nothing of the failed writes is left"
+        );
+        assert_eq!(*open(&dir).recovery(), Recovery::default());
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_wrong_is_recorded_once_the_disk_takes_it() {
+    let dir = TempDir::new().unwrap();
+    written(&dir, &[1]).await;
+    let path = segment_path(dir.path(), 1);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&bytes[..], &bytes[..20]].concat()).unwrap();
+
+    let broken = Switches {
+        fail_open: AtomicBool::new(true),
+        ..Switches::default()
+    };
+    let (journal, switches) = switched_as(&dir, broken);
+    assert!(matches!(
+        journal.append(gateway(), events(1)).await,
+        Err(AppendError::Full)
+    ));
+    switches.fail_open.store(false, SeqCst);
+    assert_eq!(
+        journal
+            .append(gateway(), events(1))
+            .await
+            .unwrap()
+            .last_sequence,
+        3
+    );
+    let Item::Record(report) = items(dir.path()).unwrap().nth(1).unwrap().unwrap() else {
+        panic!("no report")
+    };
+    assert_eq!(report.event["status_detail"], "JournalCut");
+}
+
+#[tokio::test]
+async fn a_segment_that_lost_what_was_stored_is_not_filled_up_with_zeroes() {
+    let dir = TempDir::new().unwrap();
+    let (journal, switches) = switched(&dir);
+    journal.append(gateway(), events(2)).await.unwrap();
+    let path = segment_path(dir.path(), 1);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(10)
+        .unwrap();
+    switches.fail_sync.store(true, SeqCst);
+    assert!(journal.append(gateway(), events(1)).await.is_err());
+    switches.fail_sync.store(false, SeqCst);
+    // Its length is past what was stored only because a write came after the loss.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(10)
+        .unwrap();
+    assert!(matches!(
+        journal.append(gateway(), events(1)).await,
+        Err(AppendError::Disk(_))
+    ));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_acknowledged_only_once_it_is_synced_and_waiting_batches_share_a_sync() {
+    let dir = TempDir::new().unwrap();
+    let (journal, switches) = switched(&dir);
+    // A thread of its own holds the disk, as a lock must not be held while waiting here.
+    let (release, held) = std_mpsc::channel::<()>();
+    let (holding, is_held) = std_mpsc::channel();
+    let holder = {
+        let switches = switches.clone();
+        std::thread::spawn(move || {
+            let _held = switches.sync.lock().unwrap();
+            holding.send(()).unwrap();
+            held.recv().unwrap();
+        })
+    };
+    is_held.recv().unwrap();
+
+    let appends: Vec<_> = (0..100)
+        .map(|_| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.append(gateway(), events(3)).await })
+        })
+        .collect();
+    // One group is written and waits for its sync; all others are queued.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while switches.appends.load(SeqCst) < 1 || journal.queued() < 50 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the batches did not gather"
+        );
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        appends.iter().all(|append| !append.is_finished()),
+        "acknowledged without a sync"
+    );
+    assert_eq!(switches.synced.load(SeqCst), 0);
+
+    release.send(()).unwrap();
+    let mut last = HashSet::new();
+    for append in appends {
+        let appended = append.await.unwrap().unwrap();
+        assert_eq!(appended.count, 3);
+        assert!(last.insert(appended.last_sequence));
+    }
+    holder.join().unwrap();
+    assert_eq!(last, (1..=100).map(|batch| 3 * batch).collect());
+    assert!(
+        switches.synced.load(SeqCst) <= 52,
+        "{}",
+        switches.synced.load(SeqCst)
+    );
+    assert_eq!(uids(dir.path()).len(), 300);
+}
+
+/// A file system of 256 KiB, if this user may mount one.
+struct Tiny(TempDir);
+
+impl Tiny {
+    fn mount() -> Option<Self> {
+        let dir = TempDir::new().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+            .arg(dir.path())
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(dir))
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_the_journal_goes_on_when_there_is_space() {
+    let Some(tiny) = Tiny::mount() else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let dir = tiny.0.path();
+    std::fs::write(dir.join("filler"), vec![0; 128 * 1024]).unwrap();
+    let journal = Journal::open(dir, origin()).unwrap();
+    let mut stored = 0;
+    let error = loop {
+        match journal.append(gateway(), events(10)).await {
+            Ok(appended) => stored = appended.last_sequence,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, AppendError::Full), "{error}");
+    assert!(stored > 10);
+    assert_eq!(
+        uids(dir).len() as u64,
+        stored,
+        "nothing of the failed batch is left"
+    );
+    assert!(matches!(
+        journal.append(gateway(), events(200)).await,
+        Err(AppendError::Full)
+    ));
+
+    std::fs::remove_file(dir.join("filler")).unwrap();
+    let appended = journal.append(gateway(), events(10)).await.unwrap();
+    assert_eq!(appended.last_sequence, stored + 10);
+    assert_eq!(uids(dir).len() as u64, stored + 10);
+    drop(journal);
+}

@@ -13,9 +13,6 @@ use super::{
 };
 use crate::frame::{self, Record};
 
-/// A segment that has reached this length is followed by a new one.
-pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-
 /// A group commit takes no further batch once it is this long.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
@@ -118,7 +115,7 @@ impl Writer {
         if frames.is_empty() {
             return Ok(());
         }
-        if self.end.length > 0 && self.end.length + frames.len() as u64 > SEGMENT_BYTES {
+        if self.end.length > 0 && self.end.length + frames.len() as u64 > self.disk.segment_bytes {
             self.segment = None;
             self.end.first_sequence = self.end.next_sequence;
             self.end.length = 0;
@@ -139,7 +136,7 @@ impl Writer {
             Some(segment) => segment,
             none => {
                 let path = segment_path(&self.dir, self.end.first_sequence);
-                let mut segment = (self.disk.0)(&path)?;
+                let mut segment = (self.disk.open)(&path)?;
                 segment.cut(self.end.length)?;
                 none.insert(segment)
             }

@@ -7,15 +7,14 @@ use crate::{
     operations::{self, Asked, Operation},
     query::Query,
     refusal::Refusal,
+    trickle,
 };
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashMap,
@@ -79,7 +78,7 @@ impl Amazon {
     pub(crate) fn new(seed: Seed, clock: Arc<Clock>) -> Self {
         Self {
             switches: Switches::new(&seed, Arc::clone(&clock)),
-            started: clock.now(),
+            started: whole_second(clock.now()),
             seed,
             clock,
             ledger: Ledger::default(),
@@ -169,7 +168,7 @@ impl Amazon {
                 marketplaces,
                 id,
                 query,
-                now,
+                now: whole_second(now),
                 started: self.started,
             })
         });
@@ -251,10 +250,15 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
         .answered(entry, wanted.name(), response.status().as_u16());
     match fault {
         Fault::Trickle { bytes, every_ms } => {
-            trickle(&amazon, response, bytes, Duration::from_millis(every_ms)).await
+            trickle::trickle(&amazon, response, bytes, Duration::from_millis(every_ms)).await
         }
         _ => response,
     }
+}
+
+/// Amazon's times have no fractions.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// What Amazon documents as 400 whatever the operation.
@@ -331,50 +335,4 @@ fn marketplaces(
             }
         })
         .collect()
-}
-
-/// Sends the same body in small pieces, of unannounced length.
-async fn trickle(
-    amazon: &Arc<Amazon>,
-    response: Response,
-    bytes: usize,
-    every: Duration,
-) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // Our own answers, in memory already: collecting them cannot fail.
-    let whole = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .unwrap_or_default();
-    let open = OpenStream::new(amazon);
-    let pieces = stream::unfold(
-        (whole, open, false),
-        move |(mut rest, open, begun)| async move {
-            if rest.is_empty() {
-                return None;
-            }
-            if begun {
-                tokio::time::sleep(every).await;
-            }
-            let piece = rest.split_to(bytes.min(rest.len()));
-            Some((Ok::<_, std::convert::Infallible>(piece), (rest, open, true)))
-        },
-    );
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from_stream(pieces))
-}
-
-/// Counts a stream as open until its end, or until the caller leaves.
-struct OpenStream(Arc<Amazon>);
-
-impl OpenStream {
-    fn new(amazon: &Arc<Amazon>) -> Self {
-        amazon.ledger.stream_opened();
-        Self(Arc::clone(amazon))
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.0.ledger.stream_closed();
-    }
 }

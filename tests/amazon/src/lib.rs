@@ -35,6 +35,7 @@ mod refusal;
 mod seed;
 mod sellers;
 mod switches;
+mod trickle;
 
 pub use authority::{Authority, AuthorityError, Identity};
 pub use clock::Clock;

@@ -59,7 +59,7 @@ pub struct Application {
 pub struct Seller {
     /// Amazon's merchant token, such as `A1EXAMPLE00001`.
     pub seller_id: String,
-    /// `Atzr|…`.
+    /// LWA's refresh token: `Atzr`, a bar, and some 350 characters.
     pub refresh_token: Secret,
     /// The application authorized.
     pub client_id: String,

@@ -41,6 +41,8 @@ pub fn image() -> Result<Image, Error> {
         .join(library.file_name().unwrap_or_default());
     let mut image = Image::new(REFERENCE)
         .entrypoint(["/usr/local/bin/python3"])
+        // Each build of Python has its own idea where the machine keeps them.
+        .env("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
         .env("PYTHONHOME", "/usr/local")
         .env("PYTHONPATH", "/usr/local/lib/agent")
         .env("PYTHONDONTWRITEBYTECODE", "1")

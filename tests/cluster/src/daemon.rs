@@ -26,7 +26,6 @@ pub(crate) struct Daemon {
 pub(crate) enum Signal {
     Stop,
     Continue,
-    Kill,
 }
 
 impl Daemon {
@@ -94,41 +93,49 @@ impl Daemon {
     /// # Errors
     /// It is no longer there.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), Error> {
-        let name = match signal {
-            Signal::Stop => "-STOP",
-            Signal::Continue => "-CONT",
-            Signal::Kill => "-KILL",
-        };
-        // The shell's own: a bare Debian has no program of this name.
-        let mut kill = Command::new("sh");
-        kill.args(["-c", "kill \"$@\"", "kill", name])
-            .args(self.pids(signal).iter().map(u32::to_string));
-        spawn::run(kill).map(drop)
-    }
-
-    /// In a node `nsenter` stands before the program: it stops itself when its child stops and has to be woken with it.
-    fn pids(&self, signal: Signal) -> Vec<u32> {
         let own = self.child.id();
-        if matches!(self.place, Place::Machine) {
-            return vec![own];
-        }
-        let children =
-            fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let inner = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok());
-        match signal {
-            Signal::Stop => inner.collect(),
-            Signal::Continue | Signal::Kill => inner.chain([own]).collect(),
+        match (self.inner(), signal) {
+            (Some(inner), Signal::Stop) => kill("-STOP", &[inner]),
+            (Some(inner), Signal::Continue) => kill("-CONT", &[inner, own]),
+            (None, Signal::Stop) => kill("-STOP", &[own]),
+            (None, Signal::Continue) => kill("-CONT", &[own]),
         }
     }
 
+    /// The program's pid where `nsenter` stands before it, in a node. That one waits for the program, stops itself when the
+    /// program stops, and has to be woken with it.
+    fn inner(&self) -> Option<u32> {
+        let own = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).ok()?;
+        let in_node = matches!(self.place, Place::Node { .. });
+        children
+            .split_whitespace()
+            .next()
+            .filter(|_| in_node)?
+            .parse()
+            .ok()
+    }
+
+    /// Kills the program and returns when it is gone, its ports with it: in a node that is when `nsenter`, left alive, has
+    /// seen its end. A failure here means that it had ended on its own.
     fn end(&mut self) {
-        // It may have ended on its own.
-        drop(self.signal(Signal::Kill));
-        drop(self.child.kill());
+        if let Some(inner) = self.inner() {
+            drop(kill("-KILL", &[inner]));
+            drop(kill("-CONT", &[self.child.id()]));
+        } else {
+            drop(self.child.kill());
+        }
         drop(self.child.wait());
     }
+}
+
+/// Sends a signal by the shell's own `kill`: a bare Debian has no program of that name.
+fn kill(signal: &str, pids: &[u32]) -> Result<(), Error> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "kill \"$@\"", "kill", signal])
+        .args(pids.iter().map(u32::to_string));
+    spawn::run(command).map(drop)
 }
 
 impl Drop for Daemon {

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::Error;
 use crate::daemon::Daemon;
@@ -39,7 +40,7 @@ impl Forward {
             format!("TCP:{target}"),
         ];
         let mut inner = Daemon::start(state, place, "socat", "socat", args)?;
-        inner.wait_until(std::time::Duration::from_secs(10), || socket.exists())?;
+        inner.wait_until(Duration::from_secs(10), || socket.exists())?;
         let closed = Arc::new(AtomicBool::new(false));
         let flag = closed.clone();
         thread::spawn(move || serve(&listener, &socket, &flag));
@@ -64,7 +65,7 @@ impl Drop for Forward {
     }
 }
 
-fn serve(listener: &TcpListener, socket: &PathBuf, closed: &AtomicBool) {
+fn serve(listener: &TcpListener, socket: &Path, closed: &AtomicBool) {
     for client in listener.incoming() {
         if closed.load(Ordering::Acquire) {
             return;

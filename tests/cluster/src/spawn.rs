@@ -101,3 +101,41 @@ pub(crate) fn line(command: &Command) -> String {
     };
     words.get(skip..).unwrap_or_default().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_fails_says_which_and_why() {
+        let mut command = tethered("sh");
+        command.args(["-c", "echo because >&2; exit 3"]);
+        let said = run(command).unwrap_err().to_string();
+        assert!(said.starts_with("`sh -c echo because"), "{said}");
+        assert!(said.ends_with("(exit status: 3): because"), "{said}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        assert!(
+            run(tethered("/no/such/program"))
+                .unwrap_err()
+                .to_string()
+                .contains("/no/such/program")
+        );
+    }
+
+    #[test]
+    fn a_child_outlives_the_thread_that_asked_for_it() {
+        let mut sleep = tethered("sleep");
+        sleep.arg("600");
+        let mut child = thread::spawn(move || spawn(sleep)).join().unwrap().unwrap();
+        let mut look = tethered("true");
+        look.stdout(Stdio::null());
+        // By the time another child has come and gone, a signal for the asking thread's end would have arrived.
+        output(look).unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

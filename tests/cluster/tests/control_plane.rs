@@ -1,12 +1,16 @@
 //! The control plane without a node: needs no root.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use common::{descendants, eventually, first_line, naming};
 use openteam_test_cluster::ControlPlane;
+use openteam_test_cluster::binaries::Binaries;
 
 #[test]
 fn it_serves_tokens_that_it_accepts_and_removes_what_is_owned() {
@@ -157,16 +161,34 @@ fn nothing_is_left_behind_when_the_owner_is_killed() {
 }
 
 #[test]
-fn a_command_that_fails_says_what_and_why() {
-    let cluster = ControlPlane::start().unwrap();
-    let said = cluster
-        .client()
-        .run(&["get", "configmap", "absent"])
-        .unwrap_err()
-        .to_string();
+fn programs_in_kubebuilder_assets_are_used_and_nothing_is_built() {
+    let dir = tempfile::tempdir().unwrap();
+    let (assets, cache) = (dir.path().join("assets"), dir.path().join("cache"));
+    fs::create_dir(&assets).unwrap();
+    let binaries = Binaries::for_control_plane().unwrap();
+    for name in ["etcd", "kube-apiserver", "kubectl"] {
+        symlink(
+            binaries.path(name).canonicalize().unwrap(),
+            assets.join(name),
+        )
+        .unwrap();
+    }
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_test-cluster"))
+        .arg("control-plane")
+        .env("KUBEBUILDER_ASSETS", &assets)
+        .env("XDG_CACHE_HOME", &cache)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let state = first_line(&mut owner).parent().unwrap().to_owned();
+    let used = naming(&assets);
     assert!(
-        said.starts_with("`kubectl get configmap absent` failed"),
-        "{said}"
+        used.iter().any(|line| line.contains("kube-apiserver")),
+        "{used:?}"
     );
-    assert!(said.contains("NotFound"), "{said}");
+    assert!(!cache.exists());
+    drop(owner.stdin.take());
+    assert!(owner.wait().unwrap().success());
+    assert!(!state.exists());
 }

@@ -1,4 +1,5 @@
 //! The whole cluster: needs Linux and root. `cargo xtask test --fast` leaves this file out.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -68,7 +68,7 @@ async fn every_wrong_request_gets_its_error() {
                  permission.";
     let unsupported = "The authorization grant type is not supported by the authorization server";
     let elsewhere = world.refresh_parameters(3);
-    let cases: Vec<(&str, Option<String>, (u16, &str, String))> = vec![
+    let cases = [
         (
             "grant_type",
             None,

@@ -1,5 +1,6 @@
 //! The emulator through its real listeners, as its callers meet it.
 
+mod answers;
 mod control;
 mod login;
 mod program;

@@ -1,13 +1,13 @@
 //! The binary: what it makes is what it serves with.
 
 use crate::world::US;
-use openteam_amazon_emulator::{Region, Seed, SeedError};
+use openteam_amazon_emulator::{Authority, AuthorityError, Identity, Region, Seed, SeedError};
 use reqwest::{Certificate, Client};
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 fn emulator() -> Command {
@@ -41,7 +41,8 @@ fn made(folder: &Path) -> bool {
         .arg(folder)
         .stderr(Stdio::null())
         .status();
-    seed.unwrap().success() && certificate.unwrap().success()
+    let done = |status: std::io::Result<ExitStatus>| status.expect("it runs").success();
+    done(seed) && done(certificate)
 }
 
 #[tokio::test]
@@ -188,4 +189,34 @@ fn no_secret_shows_in_debug_or_in_a_seeds_error() {
     }
     let error = Seed::parse("applications: plainly-fake-secret").unwrap_err();
     assert!(!format!("{error:?} {error}").contains("plainly-fake"));
+}
+
+#[test]
+fn a_certificate_without_its_own_key_is_refused() {
+    let names = ["localhost".to_owned()];
+    let (one, other) = (
+        Authority::make(&names).unwrap(),
+        Authority::make(&names).unwrap(),
+    );
+    assert!(Identity::from_pem(&one.certificate, &one.key).is_ok());
+    let refused = |certificate: &str, key: &str| Identity::from_pem(certificate, key).unwrap_err();
+    assert!(matches!(
+        refused(&one.certificate, &other.key),
+        AuthorityError::Use(_)
+    ));
+    assert!(matches!(refused("", &one.key), AuthorityError::Use(_)));
+    assert!(matches!(
+        refused(&one.certificate, "none"),
+        AuthorityError::Read { what: "key", .. }
+    ));
+    let absent = Path::new("absent");
+    let refused = Identity::from_files(absent, absent).unwrap_err();
+    assert!(
+        matches!(refused, AuthorityError::Read { what: "certificate", file, .. } if file == "absent")
+    );
+    assert!(matches!(
+        Authority::make(&["not a name\u{e9}".to_owned()]),
+        Err(AuthorityError::Make { .. })
+    ));
+    assert!(!format!("{one:?}").contains(one.key.lines().nth(1).unwrap()));
 }

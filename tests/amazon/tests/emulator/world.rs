@@ -56,6 +56,11 @@ impl World {
     }
 
     pub(crate) async fn at(clock: Clock) -> Self {
+        Self::serving(Region::NA, clock).await
+    }
+
+    /// Other hosts than Amazon's are served as this region.
+    pub(crate) async fn serving(region: Region, clock: Clock) -> Self {
         let mut seed = Seed::made_up().expect("there is randomness");
         let made_up = Seed::made_up().expect("there is randomness");
         let application: Application = made_up
@@ -63,9 +68,10 @@ impl World {
             .into_iter()
             .next()
             .expect("one application");
+        seed.region = region;
         seed.sellers.push(Seller {
             seller_id: "A0EUROPEANSELL".to_owned(),
-            refresh_token: Secret::new(format!("Atzr|{}", "e".repeat(348))),
+            refresh_token: Secret::new(format!("{}|{}", "Atzr", "e".repeat(348))),
             client_id: application.client_id.clone(),
             region: Region::EU,
             marketplaces: vec!["A1F83G8C2ARO7P".to_owned(), DE.to_owned()],

@@ -4,11 +4,27 @@
 
 use std::error::Error;
 use std::io;
+use std::process::ExitCode;
 
 use openteam_test_cluster::binaries::Binaries;
 use openteam_test_cluster::{Cluster, ControlPlane};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            let mut source = why.source();
+            while let Some(deeper) = source {
+                eprintln!("  because: {deeper}");
+                source = deeper.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
         Some("binaries") => println!("{}", Binaries::ensure()?.dir().display()),
         Some("control-plane") => {

@@ -1,0 +1,141 @@
+//! The stored credentials, as the watch last saw them, and opening them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use crds::{
+    CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference, StoredCredential,
+    StoredCredentialSpec, stored_credential_name,
+};
+use kube::ResourceExt;
+use process::watch::Change;
+use seal::{Keyset, Sealed, StoredBinding};
+use secrecy::SecretString;
+
+/// Why a credential cannot be used. Says nothing of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CredentialError {
+    #[error("no credential is stored for it")]
+    Missing,
+    #[error("its stored credential does not open")]
+    DoesNotOpen,
+}
+
+/// Which stored credentials a token was made from; another pair is another token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generations {
+    refresh_token: i64,
+    client_secret: i64,
+}
+
+#[cfg(test)]
+impl Generations {
+    pub(crate) const fn of(refresh_token: i64, client_secret: i64) -> Self {
+        Self { refresh_token, client_secret }
+    }
+}
+
+/// What a refresh needs.
+pub(crate) struct Pair {
+    pub(crate) refresh_token: SecretString,
+    pub(crate) client_secret: SecretString,
+}
+
+/// All stored credentials, sealed; opened only for the moment of use.
+pub(crate) struct Credentials {
+    keyset: Keyset,
+    stored: Mutex<HashMap<NamespacedReference, Arc<StoredCredentialSpec>>>,
+}
+
+impl Credentials {
+    pub(crate) fn new(keyset: Keyset) -> Self {
+        Self { keyset, stored: Mutex::default() }
+    }
+
+    pub(crate) const fn keyset(&self) -> &Keyset {
+        &self.keyset
+    }
+
+    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<NamespacedReference, Arc<StoredCredentialSpec>>> {
+        self.stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes over what the watch saw. One that does not parse is as good as missing.
+    pub(crate) fn apply(&self, change: Change<StoredCredential>) {
+        let entry = |object: StoredCredential| {
+            let name =
+                NamespacedReference { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+            (name, Arc::new(object.spec))
+        };
+        let mut stored = self.stored();
+        match change {
+            Change::All(all) => *stored = all.into_iter().flatten().map(entry).collect(),
+            Change::Applied(Ok(object)) => stored.extend([entry(object)]),
+            Change::Deleted(Ok(object)) => {
+                stored.remove(&entry(object).0);
+            }
+            Change::Applied(Err(invalid)) | Change::Deleted(Err(invalid)) => {
+                if let (Some(namespace), Some(name)) = (invalid.metadata.namespace, invalid.metadata.name) {
+                    tracing::error!(%namespace, %name, "StoredCredential does not parse");
+                    stored.remove(&NamespacedReference { namespace, name });
+                }
+            }
+        }
+    }
+
+    /// Which credentials would be used now.
+    pub(crate) fn generations(
+        &self,
+        connection: &NamespacedReference,
+        application: &NamespacedReference,
+    ) -> Result<Generations, CredentialError> {
+        Ok(Generations {
+            refresh_token: self.find(CredentialOwnerKind::AmazonConnection, connection)?.generation,
+            client_secret: self.find(CredentialOwnerKind::AmazonApplication, application)?.generation,
+        })
+    }
+
+    /// Opens both credentials that a refresh needs.
+    pub(crate) fn open(
+        &self,
+        connection: &NamespacedReference,
+        application: &NamespacedReference,
+    ) -> Result<Pair, CredentialError> {
+        Ok(Pair {
+            refresh_token: self.open_one(CredentialOwnerKind::AmazonConnection, connection)?,
+            client_secret: self.open_one(CredentialOwnerKind::AmazonApplication, application)?,
+        })
+    }
+
+    fn find(
+        &self,
+        kind: CredentialOwnerKind,
+        owner: &NamespacedReference,
+    ) -> Result<Arc<StoredCredentialSpec>, CredentialError> {
+        let name = stored_credential_name(&CredentialOwner { kind, name: owner.name.clone() }, kind.field());
+        let name = NamespacedReference { namespace: owner.namespace.clone(), name };
+        self.stored().get(&name).cloned().ok_or(CredentialError::Missing)
+    }
+
+    fn open_one(
+        &self,
+        kind: CredentialOwnerKind,
+        owner: &NamespacedReference,
+    ) -> Result<SecretString, CredentialError> {
+        let stored = self.find(kind, owner)?;
+        let field: CredentialField = kind.field();
+        let binding = StoredBinding {
+            namespace: &owner.namespace,
+            kind: kind.as_str(),
+            name: &owner.name,
+            field: field.as_str(),
+            generation: u64::try_from(stored.generation).map_err(|_| CredentialError::DoesNotOpen)?,
+        };
+        let sealed = Sealed { data: stored.data.clone(), wrap: stored.wrap.clone() };
+        let secret = self.keyset.open(&binding, &sealed).map_err(|_| CredentialError::DoesNotOpen)?;
+        let text = secret.expose_text().map_err(|_| CredentialError::DoesNotOpen)?;
+        Ok(SecretString::from(text))
+    }
+}

@@ -1,0 +1,248 @@
+//! `POST /auth/o2/token`: Login with Amazon's contract, for callers whose client knows no other.
+//!
+//! The refresh token they give is `NAMESPACE/NAME~TOKEN`: the connection and their own token. Client id and secret are
+//! not looked at. The answer is good for that connection, as long as TOKEN is, at most an hour.
+
+use std::{net::IpAddr, sync::Arc};
+
+use audit::{Call, Correlation, Operation, Phase, Reason, Source};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Method, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use crds::NamespacedReference;
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    answer::Denial,
+    gateway::Gateway,
+    proxy, record,
+    sealed_token::{self, Grant},
+};
+
+/// Longest request, in bytes: two tokens and some names.
+const LIMIT: usize = 32 * 1024;
+/// Longest life of the answer, in seconds: Amazon's own.
+const LONGEST: i64 = 3600;
+
+/// What LWA's error says.
+struct LwaError {
+    status: StatusCode,
+    error: &'static str,
+    description: String,
+}
+
+impl LwaError {
+    fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, description: description.into() }
+    }
+
+    fn invalid_grant(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    }
+
+    fn response(self, correlation: Correlation) -> Response<Body> {
+        let body =
+            json!({ "error": self.error, "error_description": self.description, "request_id": correlation.0 });
+        no_store((self.status, Json(body)).into_response())
+    }
+}
+
+impl From<Denial> for LwaError {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unavailable { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", denial.to_string())
+            }
+            _ => Self::invalid_grant(denial.to_string()),
+        }
+    }
+}
+
+/// Handles a token request.
+pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::random();
+    let from = proxy::from(&request);
+    match exchange(&gateway, request, from, correlation).await {
+        Ok(response) => response,
+        Err(error) => error.response(correlation),
+    }
+}
+
+async fn exchange(
+    gateway: &Arc<Gateway>,
+    request: Request,
+    from: IpAddr,
+    correlation: Correlation,
+) -> Result<Response<Body>, LwaError> {
+    if request.method() != Method::POST {
+        return Err(LwaError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method must be POST"));
+    }
+    let form = read(request).await?;
+    match form.grant_type.as_deref() {
+        Some("refresh_token") => {}
+        Some(_) => {
+            return Err(LwaError::new(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "The authorization grant type is not supported by the authorization server",
+            ));
+        }
+        None => return Err(missing("grant_type")),
+    }
+    let given = form.refresh_token.ok_or_else(|| missing("refresh_token"))?;
+    let index = gateway.index()?;
+    let refused = |reason: &'static str| gateway.refusals.count(from, reason);
+    let Some((connection, token)) = split(given.expose_secret()) else {
+        refused("TokenInvalid");
+        return Err(LwaError::invalid_grant(
+            "The refresh token must be NAMESPACE/NAME~TOKEN: the connection, and a RuntimeToken or a ServiceAccount token",
+        ));
+    };
+    let known = match gateway.verifier.verify_own(&index, &token).await {
+        Ok(known) => known,
+        Err(denial) => {
+            refused(denial.reason());
+            return Err(denial.into());
+        }
+    };
+    let now = Timestamp::now();
+    let usable = access::usable_connections(&index, &known.caller, now);
+    let found = usable.into_iter().find(|one| one.name == connection);
+    let refusal = match &found {
+        None => Some(access::Refusal::NotFound { name: Some(connection.to_string()) }),
+        Some(usable) => usable.refusal.clone(),
+    };
+    let target = record::visible_target(&index, &known, Some(&connection.to_string()));
+    if let Some(refusal) = refusal {
+        let call =
+            record::refused(correlation, &known, from, Operation::TOKEN, target, refusal.reason(), 400);
+        gateway.recorder.record_later(call);
+        return Err(LwaError::invalid_grant(refusal.to_string()));
+    }
+    let remaining = known.expires_at.map_or(LONGEST, |end| end.as_second() - now.as_second()).min(LONGEST);
+    if remaining <= 0 {
+        return Err(LwaError::invalid_grant("The token in the refresh token has expired"));
+    }
+    let expires_at = Timestamp::from_second(now.as_second() + remaining).unwrap_or(now);
+    let call = Call {
+        correlation,
+        actor: known.actor.clone(),
+        source: Source::Address(from),
+        target,
+        operation: Operation::TOKEN,
+        marketplaces: Vec::new(),
+        resources: Vec::new(),
+        expires_at: Some(expires_at),
+        phase: Phase::Intent,
+    };
+    let _recorded = gateway.intend(&call).await?;
+    let grant = Grant { connection, token, expires_at };
+    let Some(access_token) = sealed_token::seal(gateway.credentials.keyset(), &grant, now) else {
+        gateway.conclude(&call, Phase::Failed { reason: Reason::new("SealingFailed") });
+        return Err(LwaError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the token could not be sealed"));
+    };
+    gateway.conclude(&call, Phase::Outcome { status: 200, latency: std::time::Duration::ZERO });
+    let body = json!({
+        "access_token": access_token.expose_secret(),
+        "token_type": "bearer",
+        "expires_in": remaining,
+        "refresh_token": given.expose_secret(),
+    });
+    Ok(no_store(Json(body).into_response()))
+}
+
+fn missing(parameter: &str) -> LwaError {
+    LwaError::new(
+        StatusCode::BAD_REQUEST,
+        "invalid_request",
+        format!("The request is missing a required parameter : {parameter}"),
+    )
+}
+
+fn no_store(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[derive(Default, Deserialize)]
+struct Form {
+    grant_type: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    refresh_token: Option<SecretString>,
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+async fn read(request: Request) -> Result<Form, LwaError> {
+    let bad = |why: &str| LwaError::new(StatusCode::BAD_REQUEST, "invalid_request", why);
+    let json = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"));
+    let body = Limited::new(request.into_body(), LIMIT)
+        .collect()
+        .await
+        .map_err(|_| bad("the request's body broke off or is larger than 32 KiB"))?;
+    let body = Zeroizing::new(body.to_bytes().to_vec());
+    if json {
+        return serde_json::from_slice(&body).map_err(|_| bad("the request's body is no JSON object of texts"));
+    }
+    // Amazon's own JavaScript client does not encode `|`; form decoding takes it as it is.
+    let mut form = Form::default();
+    for (name, value) in url::form_urlencoded::parse(&body) {
+        let twice = match &*name {
+            "grant_type" => form.grant_type.replace(value.into_owned()).is_some(),
+            "refresh_token" => form.refresh_token.replace(SecretString::from(&*value)).is_some(),
+            _ => false,
+        };
+        if twice {
+            return Err(bad("a parameter is given more than once"));
+        }
+    }
+    Ok(form)
+}
+
+/// `NAMESPACE/NAME~TOKEN`.
+fn split(given: &str) -> Option<(NamespacedReference, SecretString)> {
+    let (connection, token) = given.split_once('~')?;
+    let (namespace, name) = connection.split_once('/')?;
+    let is_name = |text: &str| {
+        (1..=63).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
+    (is_name(namespace) && is_name(name) && !token.is_empty()).then(|| {
+        (NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }, token.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refresh_token_names_the_connection() {
+        let (connection, token) = split("acme/acme-na~a.b~c").unwrap();
+        assert_eq!(connection.to_string(), "acme/acme-na");
+        assert_eq!(token.expose_secret(), "a.b~c");
+    }
+
+    #[test]
+    fn other_texts_are_no_refresh_token() {
+        for text in ["", "~", "acme~t", "acme/~t", "/na~t", "acme/na", "acme/na~", "a b/na~t", "Acme/na~t", "a/b/c~t"] {
+            assert!(split(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `openteam runtime-token`: issue a RuntimeToken without the portal.
+//!
+//! Until admission policies say who may create RuntimeTokens, whoever may create them may name any member as issuer.
+
+use access::{RuntimeTokenText, hash};
+use anyhow::Context;
+use clap::Args;
+use crds::{LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope, duration};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
+
+use crate::manifest;
+
+/// What the token is for.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Namespace and name of the RuntimeToken
+    #[arg(value_name = "NAMESPACE/NAME", value_parser = object)]
+    object: NamespacedReference,
+
+    /// The Team, in the same namespace
+    #[arg(long)]
+    team: String,
+
+    /// Address of the Owner or Member of the Team who issues it; it dies with their membership
+    #[arg(long, value_name = "EMAIL")]
+    issued_by: String,
+
+    /// AmazonConnections it opens; may be given several times
+    #[arg(long = "connection", value_name = "NAME", required = true)]
+    connections: Vec<String>,
+
+    /// Marketplace ids it opens, such as ATVPDKIKX0DER; may be given several times
+    #[arg(long = "marketplace", value_name = "ID", required = true)]
+    marketplaces: Vec<String>,
+
+    /// Operations or classes it allows; without it, what only reads and gives no personal or financial data
+    #[arg(long = "allow", value_name = "OPERATION")]
+    allow: Vec<String>,
+
+    /// How long it lives, such as 1h or 30m; at most the Team's runtimeTokens.maxTtl
+    #[arg(long, default_value = "1h", value_parser = duration::parse)]
+    ttl: std::time::Duration,
+}
+
+fn object(text: &str) -> Result<NamespacedReference, String> {
+    let wrong = || format!("{text:?} is not NAMESPACE/NAME");
+    let (namespace, name) = text.split_once('/').ok_or_else(wrong)?;
+    let object = NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() };
+    // What does not read back is no name that a token's text can carry.
+    let made = RuntimeTokenText::new(&object, &[0; 32]);
+    RuntimeTokenText::parse(made.secret().expose_secret()).map_err(|_| wrong())?;
+    Ok(object)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::fill(random.as_mut_slice()).context("the system gives no randomness")?;
+    let text = RuntimeTokenText::new(&arguments.object, &random);
+    let ttl = SignedDuration::try_from(arguments.ttl).context("--ttl is too long")?;
+    let expires_at = Timestamp::now().checked_add(ttl).context("--ttl is too long")?;
+    let mut token = RuntimeToken::new(
+        &arguments.object.name,
+        RuntimeTokenSpec {
+            team_ref: LocalReference::to(&arguments.team),
+            scope: Scope {
+                connections: arguments.connections.clone(),
+                marketplace_ids: arguments.marketplaces.clone(),
+                operations: (!arguments.allow.is_empty())
+                    .then(|| Operations { allow: arguments.allow.clone(), deny: Vec::new() }),
+            },
+            expires_at: Time(expires_at),
+            issued_by: arguments.issued_by.clone(),
+            hash: hash(&text),
+        },
+    );
+    token.metadata.namespace = Some(arguments.object.namespace.clone());
+    manifest::print(&token)?;
+    eprintln!("{}", text.secret().expose_secret());
+    Ok(())
+}

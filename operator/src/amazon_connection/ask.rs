@@ -1,0 +1,268 @@
+//! Asking Amazon whether credentials are good: one refresh, one reading of the participations.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use amazon::{LwaClient, LwaError, RetryCause, SellersClient, SpApiError, Unauthorized};
+use audit::{
+    Act, Actor, Call, Change, Correlation, EntityChange, Operation, Phase, Reason, Source, Target,
+};
+use crds::{AmazonConnection, NamespacedReference, Participation, StoredCredential};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use seal::Secret;
+
+use super::plan::{Answer, Question, Verdict};
+use crate::{
+    controller::Context,
+    credential,
+    error::{ReconcileError, delay},
+    subject::{Subject, entity, reference, target},
+};
+
+const PARTICIPATIONS: Operation =
+    Operation { api: "sellers", version: "v1", id: "getMarketplaceParticipations", act: Act::Read };
+
+/// Amazon lets a seller's participations be read about once a minute (SP-API documentation, "Sellers API rate limits").
+const PARTICIPATIONS_EVERY: Duration = Duration::from_secs(60);
+
+/// When each connection may be asked for again. Lost with the process, which costs one call.
+#[derive(Default)]
+pub(crate) struct Calls(Mutex<HashMap<NamespacedReference, Pace>>);
+
+/// How calls for one connection are spaced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pace {
+    failures: u32,
+    not_before: Timestamp,
+}
+
+impl Calls {
+    /// Until when nothing is asked for this connection.
+    pub(crate) fn not_before(&self, connection: &NamespacedReference) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(connection).map(|pace| pace.not_before)
+    }
+
+    fn called(&self, connection: NamespacedReference, verdict: &Verdict, participations_read: bool) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        let failures = calls.get(&connection).map_or(0, |pace| pace.failures);
+        let pace = pace(failures, verdict, participations_read, now, fastrand::f64());
+        // What is free to be asked for again needs no entry: so the map holds only what is in flux.
+        calls.retain(|_, pace| pace.not_before > now || pace.failures > 0);
+        calls.insert(connection, pace);
+    }
+}
+
+fn pace(failures: u32, verdict: &Verdict, participations_read: bool, now: Timestamp, jitter: f64) -> Pace {
+    let failures = match verdict {
+        Verdict::Unreachable(_) | Verdict::Unopenable(_) => failures.saturating_add(1),
+        _ => 0,
+    };
+    let retry = if failures > 0 { delay(failures, jitter) } else { Duration::ZERO };
+    let limit = if participations_read { PARTICIPATIONS_EVERY } else { Duration::ZERO };
+    let wait = SignedDuration::try_from(retry.max(limit)).unwrap_or(SignedDuration::MAX);
+    Pace { failures, not_before: now.saturating_add(wait).unwrap_or(Timestamp::MAX) }
+}
+
+/// Asks. Every use of a credential is recorded before it happens: where that fails nothing has happened.
+pub(super) async fn ask(
+    context: &Context,
+    connection: &AmazonConnection,
+    question: &Question,
+) -> Result<Answer, ReconcileError> {
+    let target = target(connection)?;
+    let (verdict, participations_read) = exchange(context, question, target.as_ref()).await?;
+    let name = reference(&connection.metadata);
+    tracing::info!(connection = %name, verdict = verdict.state().reason, "amazon was asked");
+    context.calls.called(name, &verdict, participations_read);
+    let change = match verdict {
+        Verdict::Authorized(_) => Some(Change::Authorized),
+        Verdict::Revoked => Some(Change::Unauthorized(Reason::new("AuthorizationRevoked"))),
+        Verdict::ApplicationSecretRejected => Some(Change::Unauthorized(Reason::new("ApplicationSecretRejected"))),
+        Verdict::Refused(_) => Some(Change::Unauthorized(Reason::new("AmazonRefused"))),
+        Verdict::Unreachable(_) | Verdict::Unopenable(_) => None,
+    };
+    if let Some(change) = change {
+        let entity = entity(AmazonConnection::KIND, &connection.metadata)?;
+        context.recorder.record_later(EntityChange { correlation: None, target, entity, change });
+    }
+    Ok(Answer { asked_with: question.credentials(), verdict })
+}
+
+/// The calls. The flag says whether the participations were read.
+async fn exchange(
+    context: &Context,
+    question: &Question,
+    target: Option<&Target>,
+) -> Result<(Verdict, bool), ReconcileError> {
+    let correlation = Correlation::random();
+    let ca_bundle = question.addresses.ca_bundle.as_deref().map(str::as_bytes);
+    let (lwa, sellers) = (LwaClient::new(ca_bundle)?, SellersClient::new(ca_bundle)?);
+    let call = |operation, phase| Call {
+        correlation,
+        actor: Actor::Itself,
+        source: Source::Itself,
+        target: target.cloned(),
+        operation,
+        marketplaces: Vec::new(),
+        resources: Vec::new(),
+        expires_at: None,
+        phase,
+    };
+
+    let _recorded = context.recorder.record(call(Operation::LWA_REFRESH, Phase::Intent)).await?;
+    let open = async |stored: &StoredCredential| {
+        let secret = credential::open(context, stored, correlation, target).await?;
+        Ok::<_, ReconcileError>(secret.as_ref().and_then(text).ok_or_else(|| reference(&stored.metadata).name))
+    };
+    let (refresh_token, client_secret) =
+        futures::try_join!(open(&question.refresh_token), open(&question.client_secret))?;
+    let (refresh_token, client_secret) = match (refresh_token, client_secret) {
+        (Ok(token), Ok(secret)) => (token, secret),
+        (Err(name), _) | (_, Err(name)) => {
+            let reason = Reason::new("CredentialUnreadable");
+            context.recorder.record_later(call(Operation::LWA_REFRESH, Phase::Failed { reason }));
+            return Ok((Verdict::Unopenable(name), false));
+        }
+    };
+    let sent = Instant::now();
+    let refreshed =
+        lwa.refresh(&question.addresses.lwa, &question.client_id, &client_secret, &refresh_token).await;
+    drop((refresh_token, client_secret));
+    let latency = sent.elapsed();
+    let phase = match &refreshed {
+        Ok(_) => Phase::Outcome { status: 200, latency },
+        Err(error) => lwa_phase(error, latency),
+    };
+    context.recorder.record_later(call(Operation::LWA_REFRESH, phase));
+    let token = match refreshed {
+        Ok(granted) => granted.token,
+        Err(error) => return Ok((lwa_verdict(&error), false)),
+    };
+
+    let _recorded = context.recorder.record(call(PARTICIPATIONS, Phase::Intent)).await?;
+    let sent = Instant::now();
+    let answered = sellers.participations(&question.addresses.selling_partner_api, &token).await;
+    let latency = sent.elapsed();
+    let phase = match &answered {
+        Ok(_) => Phase::Outcome { status: 200, latency },
+        Err(error) => sp_api_phase(error, latency),
+    };
+    context.recorder.record_later(call(PARTICIPATIONS, phase));
+    let verdict = match answered {
+        Ok(participations) => Verdict::Authorized(participations.into_iter().map(participation).collect()),
+        Err(error) => sp_api_verdict(&error),
+    };
+    Ok((verdict, true))
+}
+
+fn text(secret: &Secret) -> Option<SecretString> {
+    secret.expose_text().ok().map(SecretString::from)
+}
+
+fn participation(told: amazon::Participation) -> Participation {
+    Participation {
+        marketplace_id: told.marketplace_id.into(),
+        country_code: told.country_code,
+        is_participating: told.is_participating,
+        has_suspended_listings: told.has_suspended_listings,
+    }
+}
+
+fn lwa_phase(error: &LwaError, latency: Duration) -> Phase {
+    match error {
+        LwaError::InvalidGrant | LwaError::Refused(_) => Phase::Outcome { status: 400, latency },
+        LwaError::InvalidClient => Phase::Outcome { status: 401, latency },
+        LwaError::Retry(cause) => retry_phase(cause, latency),
+    }
+}
+
+fn sp_api_phase(error: &SpApiError, latency: Duration) -> Phase {
+    match error {
+        SpApiError::Unauthorized(_) => Phase::Outcome { status: 403, latency },
+        SpApiError::Throttled => Phase::Outcome { status: 429, latency },
+        SpApiError::Refused(status) => Phase::Outcome { status: *status, latency },
+        SpApiError::Retry(cause) => retry_phase(cause, latency),
+    }
+}
+
+fn retry_phase(cause: &RetryCause, latency: Duration) -> Phase {
+    match cause {
+        RetryCause::Server(status) => Phase::Outcome { status: *status, latency },
+        RetryCause::Throttled => Phase::Outcome { status: 429, latency },
+        _ => Phase::Failed { reason: Reason::new("AmazonUnreachable") },
+    }
+}
+
+fn lwa_verdict(error: &LwaError) -> Verdict {
+    match error {
+        LwaError::InvalidGrant => Verdict::Revoked,
+        LwaError::InvalidClient => Verdict::ApplicationSecretRejected,
+        LwaError::Refused(_) => Verdict::Refused(error.to_string()),
+        LwaError::Retry(cause) => Verdict::Unreachable(cause.to_string()),
+    }
+}
+
+fn sp_api_verdict(error: &SpApiError) -> Verdict {
+    match error {
+        SpApiError::Unauthorized(Unauthorized::Invalid) => Verdict::Revoked,
+        SpApiError::Unauthorized(Unauthorized::SecretExpired) => Verdict::ApplicationSecretRejected,
+        // Of a token that is seconds old this says that something is wrong at Amazon, or with a clock.
+        SpApiError::Unauthorized(Unauthorized::Expired) | SpApiError::Throttled => Verdict::Unreachable(error.to_string()),
+        SpApiError::Unauthorized(Unauthorized::Role | Unauthorized::Other) | SpApiError::Refused(_) => {
+            Verdict::Refused(error.to_string())
+        }
+        SpApiError::Retry(cause) => Verdict::Unreachable(cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_the_participations_is_spaced_a_minute_whatever_came_of_it() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let minute = now + SignedDuration::from_secs(60);
+        for verdict in [Verdict::Authorized(vec![]), Verdict::Revoked, Verdict::Unreachable(String::new())] {
+            assert_eq!(pace(0, &verdict, true, now, 0.0).not_before, minute, "{verdict:?}");
+        }
+        assert_eq!(pace(0, &Verdict::Revoked, false, now, 0.0), Pace { failures: 0, not_before: now });
+    }
+
+    #[test]
+    fn failures_are_repeated_at_growing_distances() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let verdict = Verdict::Unreachable(String::new());
+        let mut failures = 0;
+        let mut last = SignedDuration::ZERO;
+        for _ in 0..10 {
+            let next = pace(failures, &verdict, false, now, 1.0);
+            let wait = next.not_before.duration_since(now);
+            assert!(wait > last, "{wait} after {last}");
+            (failures, last) = (next.failures, wait);
+        }
+        assert_eq!(pace(failures, &Verdict::Revoked, false, now, 1.0).failures, 0);
+    }
+
+    #[test]
+    fn what_amazon_says_becomes_one_verdict() {
+        let unreachable = |verdict: Verdict| matches!(verdict, Verdict::Unreachable(_));
+        let refused = |verdict: Verdict| matches!(verdict, Verdict::Refused(_));
+        assert_eq!(lwa_verdict(&LwaError::InvalidGrant), Verdict::Revoked);
+        assert_eq!(lwa_verdict(&LwaError::InvalidClient), Verdict::ApplicationSecretRejected);
+        assert!(refused(lwa_verdict(&LwaError::Refused(amazon::RefusedCode::InvalidRequest))));
+        assert!(unreachable(lwa_verdict(&LwaError::Retry(RetryCause::Server(503)))));
+        let unauthorized = |why| sp_api_verdict(&SpApiError::Unauthorized(why));
+        assert_eq!(unauthorized(Unauthorized::Invalid), Verdict::Revoked);
+        assert_eq!(unauthorized(Unauthorized::SecretExpired), Verdict::ApplicationSecretRejected);
+        assert!(refused(unauthorized(Unauthorized::Role)));
+        assert!(unreachable(unauthorized(Unauthorized::Expired)));
+        assert!(unreachable(sp_api_verdict(&SpApiError::Throttled)));
+        assert!(refused(sp_api_verdict(&SpApiError::Refused(404))));
+    }
+}

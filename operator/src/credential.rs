@@ -1,0 +1,87 @@
+//! Stored credentials: whether one is current, and opening one for use.
+
+use audit::{Change, EntityChange, Target};
+use crds::{
+    StoredCredential,
+    condition::{CREDENTIAL_CURRENT, State},
+    stored_credential_name,
+};
+use seal::{KeyId, Sealed, Secret, StoredBinding, wrap_key_id};
+
+use crate::{
+    controller::Context,
+    error::ReconcileError,
+    subject::{entity, reference},
+};
+
+/// The condition `CredentialCurrent` for what is stored under `what`.
+pub(crate) fn current(stored: Option<&StoredCredential>, active: KeyId, what: &str) -> State {
+    let Some(stored) = stored else {
+        return State::no(CREDENTIAL_CURRENT, "CredentialMissing", format!("no {what} is stored"));
+    };
+    let generation = stored.spec.generation;
+    match wrap_key_id(&stored.spec.wrap) {
+        Ok(id) if id == active => {
+            State::yes(CREDENTIAL_CURRENT, "Current", format!("{what} {generation} is stored under key {id}"))
+        }
+        Ok(id) => State::no(
+            CREDENTIAL_CURRENT,
+            "OldKey",
+            format!("{what} {generation} is stored under key {id}, new ones go under {active}"),
+        ),
+        Err(_) => State::no(
+            CREDENTIAL_CURRENT,
+            "CredentialUnreadable",
+            format!("{what} {generation} is stored in a form that does not open: seal it anew"),
+        ),
+    }
+}
+
+/// The events' name of a field.
+pub(crate) const fn field(field: crds::CredentialField) -> audit::CredentialField {
+    match field {
+        crds::CredentialField::RefreshToken => audit::CredentialField::RefreshToken,
+        crds::CredentialField::ClientSecret => audit::CredentialField::ClientSecret,
+    }
+}
+
+/// What a StoredCredential's ciphertext is bound to.
+pub(crate) fn binding<'a>(namespace: &'a str, spec: &'a crds::StoredCredentialSpec) -> StoredBinding<'a> {
+    StoredBinding {
+        namespace,
+        kind: spec.r#for.kind.as_str(),
+        name: &spec.r#for.name,
+        field: spec.field.as_str(),
+        generation: spec.generation.unsigned_abs(),
+    }
+}
+
+/// Opens a stored credential, recorded before it happens; `None` where it does not open, which is recorded too.
+pub(crate) async fn open(
+    context: &Context,
+    stored: &StoredCredential,
+    correlation: audit::Correlation,
+    target: Option<&Target>,
+) -> Result<Option<Secret>, ReconcileError> {
+    let entity = entity(audit::Kind::StoredCredential, &stored.metadata)?;
+    let (field, generation) = (field(stored.spec.field), stored.spec.generation.unsigned_abs());
+    let event = |change| EntityChange {
+        correlation: Some(correlation),
+        target: target.cloned(),
+        entity: entity.clone(),
+        change,
+    };
+    let _recorded = context.recorder.record(event(Change::CredentialOpened(field, generation))).await?;
+    let name = reference(&stored.metadata);
+    let sealed = Sealed { data: stored.spec.data.clone(), wrap: stored.spec.wrap.clone() };
+    // The object was found by its name: what it claims to be for must be just that, or one could stand in for another.
+    let own_name = stored_credential_name(&stored.spec.r#for, stored.spec.field) == name.name;
+    match context.keyset.open(&binding(&name.namespace, &stored.spec), &sealed) {
+        Ok(secret) if own_name => Ok(Some(secret)),
+        _ => {
+            context.recorder.record_later(event(Change::CredentialUnopenable(field, generation)));
+            tracing::error!(stored_credential = %name, "stored credential does not open");
+            Ok(None)
+        }
+    }
+}

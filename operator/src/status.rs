@@ -1,0 +1,162 @@
+//! Writing a status: only what changed, only our own conditions; and telling about what changed.
+
+use access::Containment;
+use audit::{Change, EntityChange};
+use crds::condition::{AUTHORIZED, CONTAINED, CREDENTIAL_CURRENT, READY, find};
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+    core::object::HasStatus,
+    runtime::events::{Event, EventType},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{
+    controller::Context,
+    error::ReconcileError,
+    subject::{Subject, entity, reference, target},
+};
+
+/// The field manager of everything the operator applies.
+pub(crate) const MANAGER: &str = "openteam-operator";
+
+/// The conditions that are the operator's. `Refreshed` is the gateway's.
+const OURS: [&str; 4] = [READY, AUTHORIZED, CONTAINED, CREDENTIAL_CURRENT];
+
+/// Writes a status of conditions where it differs, and tells about the transitions: as Kubernetes Events, and in the
+/// record where something became contained or free.
+pub(crate) async fn write<K: Subject>(
+    context: &Context,
+    object: &K,
+    new: &K::Status,
+    contained_by: &[Containment],
+) -> Result<(), ReconcileError> {
+    let old = object.status().cloned().unwrap_or_default();
+    if old == *new {
+        return Ok(());
+    }
+    let mut ours = new.clone();
+    K::conditions_mut(&mut ours).retain(|condition| OURS.contains(&condition.type_.as_str()));
+    apply(context, object, &ours).await?;
+    for transition in transitions(K::conditions(&old), K::conditions(new)) {
+        if transition.type_ == CONTAINED {
+            record_containment(context, object, contained_by);
+        }
+        publish(context, object, event(transition)).await;
+    }
+    Ok(())
+}
+
+/// Applies a status. An object that went meanwhile needs none.
+pub(crate) async fn apply<K>(context: &Context, object: &K, status: &impl Serialize) -> Result<(), ReconcileError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + HasStatus
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let name = reference(object.meta());
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // With the UID, so that a status never lands on an object that was made anew under the name.
+        "metadata": { "namespace": name.namespace, "name": name.name, "uid": object.meta().uid },
+        "status": status,
+    });
+    let api: Api<K> = Api::namespaced(context.client.clone(), &name.namespace);
+    match api.patch_status(&name.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        written => written.map(drop).map_err(ReconcileError::about(format!("status of {} {name}", K::kind(&())))),
+    }
+}
+
+/// Conditions of ours whose status or reason is new. That a new object is not contained is no news.
+fn transitions<'a>(old: &'a [Condition], new: &'a [Condition]) -> impl Iterator<Item = &'a Condition> {
+    new.iter().filter(|condition| OURS.contains(&condition.type_.as_str())).filter(|condition| {
+        match find(old, &condition.type_) {
+            None => condition.type_ != CONTAINED || condition.status == "True",
+            Some(before) => before.status != condition.status || before.reason != condition.reason,
+        }
+    })
+}
+
+fn event(condition: &Condition) -> Event {
+    let good = if condition.type_ == CONTAINED { "False" } else { "True" };
+    Event {
+        type_: if condition.status == good { EventType::Normal } else { EventType::Warning },
+        reason: condition.reason.clone(),
+        note: Some(format!("{}={}. {}", condition.type_, condition.status, condition.message)),
+        action: condition.type_.clone(),
+        secondary: None,
+    }
+}
+
+/// Publishes a Kubernetes Event. They are a convenience: a failure is logged and stops nothing.
+pub(crate) async fn publish<K: Resource<DynamicType = ()>>(context: &Context, object: &K, mut event: Event) {
+    // The apiserver takes notes of up to 1 KiB.
+    if let Some(note) = &mut event.note
+        && let Some((end, _)) = note.char_indices().nth(900)
+    {
+        note.truncate(note.floor_char_boundary(end.min(1000)));
+    }
+    if let Err(error) = context.events.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(%error, kind = %K::kind(&()), object = %reference(object.meta()), "event not published");
+    }
+}
+
+/// Recorded by the operator for every object that stops or works again; who annotated is the webhook's to record.
+fn record_containment<K: Subject>(context: &Context, object: &K, contained_by: &[Containment]) {
+    let change = if contained_by.is_empty() {
+        Change::Restored
+    } else {
+        let incidents = contained_by.iter().flat_map(|by| &by.incidents);
+        Change::Contained(incidents.filter_map(|name| audit::Name::parse(name).ok()).collect())
+    };
+    match (entity(K::KIND, object.meta()), target(object)) {
+        (Ok(entity), Ok(target)) => {
+            context.recorder.record_later(EntityChange { correlation: None, target, entity, change });
+        }
+        _ => tracing::error!(object = %reference(object.meta()), "containment cannot be recorded under this name"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::condition::{State, set};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn conditions(states: impl IntoIterator<Item = State>) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for state in states {
+            set(&mut conditions, state, None, Timestamp::UNIX_EPOCH);
+        }
+        conditions
+    }
+
+    fn told(old: &[Condition], new: &[Condition]) -> Vec<(String, bool)> {
+        transitions(old, new)
+            .map(|condition| (condition.reason.clone(), matches!(event(condition).type_, EventType::Warning)))
+            .collect()
+    }
+
+    #[test]
+    fn only_a_new_status_or_reason_is_told() {
+        let ready = || State::yes(READY, "Ready", "one");
+        let missing = || State::no(READY, "TeamNotFound", "");
+        let free = || State::no(CONTAINED, "NotContained", "");
+        let contained = || State::yes(CONTAINED, "Disabled", "");
+        assert_eq!(told(&[], &conditions([missing(), free()])), [("TeamNotFound".to_owned(), true)]);
+        assert_eq!(told(&conditions([missing()]), &conditions([ready()])), [("Ready".to_owned(), false)]);
+        assert_eq!(told(&conditions([free()]), &conditions([contained()])), [("Disabled".to_owned(), true)]);
+        assert_eq!(told(&conditions([contained()]), &conditions([free()])), [("NotContained".to_owned(), false)]);
+        assert_eq!(told(&[], &conditions([contained()])), [("Disabled".to_owned(), true)]);
+        let reworded = State::yes(READY, "Ready", "two");
+        assert_eq!(told(&conditions([ready()]), &conditions([reworded])), []);
+        assert_eq!(told(&[], &conditions([State::yes("Refreshed", "Refreshed", "")])), [], "the gateway's");
+    }
+}

@@ -1,0 +1,101 @@
+//! Starting the recorder, and ending it.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use audit::{Lifecycle, Origin, Role};
+use clap::Args;
+use process::{
+    arguments::Common,
+    certificate::RoleCertificate,
+    probes, serve,
+    start::{StartError, start},
+};
+use tokio::net::TcpListener;
+
+use crate::{AppendError, Journal, OpenError, router};
+
+/// Keeps what all roles record.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+
+    /// Where to serve the other roles, over mutual TLS.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+
+    /// The journal's directory.
+    #[arg(long, default_value = "/var/lib/openteam/journal")]
+    dir: PathBuf,
+}
+
+/// Why the recorder ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its own start could not be recorded.
+    #[error("the recorder's start could not be recorded")]
+    Append(#[source] AppendError),
+    /// An address cannot be listened on.
+    #[error("{0} cannot be listened on")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// A task that must run for as long as the process ended.
+    #[error("a part of the recorder ended: {0}")]
+    Ended(&'static str),
+}
+
+/// Runs the recorder until SIGTERM.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn run(arguments: Arguments) -> Result<(), RunError> {
+    let process = start(Role::Recorder, &arguments.common).await?;
+    let origin = Origin { role: Role::Recorder, pod: process.pod.clone(), version: process::record::VERSION };
+    let journal = Journal::open(&arguments.dir, origin)?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|error| RunError::Listen(arguments.listen, error))?;
+
+    let certified = Arc::new(std::sync::OnceLock::new());
+    let ready = {
+        let certified = certified.clone();
+        Arc::new(move || certified.get().copied().ok_or_else(|| "no role certificate yet".to_owned()))
+    };
+    let probes = probes::serve(arguments.common.probes, ready);
+    tokio::pin!(probes);
+    let ended_probes = |ended: std::io::Result<()>| match ended {
+        Ok(()) => RunError::Ended("the probes"),
+        Err(error) => RunError::Listen(arguments.common.probes, error),
+    };
+    let certificate = tokio::select! {
+        certificate = RoleCertificate::obtain(process.client.clone(), Role::Recorder) => certificate,
+        ended = &mut probes => return Err(ended_probes(ended)),
+        () = process.shutdown.cancelled() => return Ok(()),
+    };
+    journal.record(Lifecycle::Started).await.map_err(RunError::Append)?;
+    let serving = serve::serve(
+        listener,
+        {
+            let certificate = certificate.clone();
+            move || certificate.mutual_server()
+        },
+        router(journal.clone()),
+        process.shutdown.clone(),
+    );
+    // Only the first value counts, and there is no other.
+    let _ = certified.set(());
+    let ended = tokio::select! {
+        () = serving => Ok(()),
+        ended = &mut probes => Err(ended_probes(ended)),
+        () = certificate.keep_renewed() => Err(RunError::Ended("the renewal of the certificate")),
+    };
+    if let Err(error) = journal.record(Lifecycle::Stopped).await {
+        tracing::error!(%error, "the recorder's end could not be recorded");
+    }
+    ended
+}
