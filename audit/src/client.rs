@@ -145,12 +145,7 @@ impl Recorder {
             finished: CancellationToken::new(),
             abandon: CancellationToken::new(),
         });
-        (
-            Self {
-                shared: shared.clone(),
-            },
-            Delivery::new(shared),
-        )
+        (Self { shared: shared.clone() }, Delivery::new(shared))
     }
 
     /// Records what is about to happen, and waits until it is on disk.
@@ -162,11 +157,7 @@ impl Recorder {
     pub async fn record(&self, activity: impl Into<Activity>) -> Result<Recorded, NotRecorded> {
         let deadline = Instant::now() + ACKNOWLEDGEMENT_LIMIT;
         let (answer, answered) = oneshot::channel();
-        let awaited = Awaited {
-            event: self.shared.event(&activity.into()),
-            deadline,
-            answer,
-        };
+        let awaited = Awaited { event: self.shared.event(&activity.into()), deadline, answer };
         match self.shared.awaited.offer(awaited) {
             Ok(()) => {}
             Err(queue::Rejected::Full) => return Err(NotRecorded::Overloaded),
@@ -204,10 +195,7 @@ impl Recorder {
     pub async fn drain(&self, within: Duration) -> Result<(), Undelivered> {
         self.shared.awaited.close();
         self.shared.later.close();
-        if tokio::time::timeout(within, self.shared.finished.cancelled())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(within, self.shared.finished.cancelled()).await.is_err() {
             self.shared.abandon.cancel();
         }
         match self.shared.undelivered.load(Ordering::Relaxed) {
@@ -219,9 +207,7 @@ impl Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder")
-            .field("settings", &self.shared.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Recorder").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 

@@ -23,10 +23,7 @@ pub use class::Class;
 pub use digest::{Digest, DigestKey};
 pub use ocsf::{Checked, Misshapen, check};
 pub use process::{Fault, Lifecycle};
-pub use value::{
-    Correlation, MarketplaceId, Name, Network, NotAMarketplace, NotAName, ObjectName, Reason,
-    Target,
-};
+pub use value::{Correlation, MarketplaceId, Name, Network, NotAMarketplace, NotAName, ObjectName, Reason, Target};
 
 use crate::Role;
 
@@ -78,10 +75,7 @@ impl Activity {
             Self::Lifecycle(lifecycle) => (lifecycle.shape(), lifecycle.body(origin)),
             Self::Fault(fault) => (fault.shape(), fault.body(origin)),
         };
-        Event {
-            uid,
-            json: ocsf::event(&shape, body, origin, time, uid),
-        }
+        Event { uid, json: ocsf::event(&shape, body, origin, time, uid) }
     }
 }
 

@@ -40,13 +40,7 @@ impl RefusalCounter {
                 counted.last = counted.last.max(now);
             }
             Entry::Vacant(new) => {
-                new.insert(RefusedCallers {
-                    source,
-                    reason,
-                    count: 1,
-                    first: now,
-                    last: now,
-                });
+                new.insert(RefusedCallers { source, reason, count: 1, first: now, last: now });
             }
         }
     }
@@ -57,10 +51,7 @@ impl RefusalCounter {
             // A clock set back would else hold a count until it has caught up.
             now < counted.first || now.duration_since(counted.first).unsigned_abs() >= WINDOW
         };
-        self.counts
-            .extract_if(|_, counted| ended(counted))
-            .map(|(_, counted)| counted)
-            .collect()
+        self.counts.extract_if(|_, counted| ended(counted)).map(|(_, counted)| counted).collect()
     }
 
     /// Takes out all counts.
@@ -87,11 +78,7 @@ mod tests {
     #[test]
     fn one_network_and_reason_become_one_count_when_ten_seconds_are_over() {
         let mut counter = RefusalCounter::default();
-        for (second, host) in [
-            (0, "203.0.113.1"),
-            (3, "203.0.113.2"),
-            (9, "::ffff:203.0.113.3"),
-        ] {
+        for (second, host) in [(0, "203.0.113.1"), (3, "203.0.113.2"), (9, "::ffff:203.0.113.3")] {
             counter.add(from(host), BAD_TOKEN, at(second));
         }
         assert_eq!(counter.due(at(9)), []);
@@ -126,18 +113,11 @@ mod tests {
     fn a_flood_from_everywhere_stays_bounded_and_nothing_goes_uncounted() {
         let mut counter = RefusalCounter::default();
         for network in 0..2 * MOST_COUNTS as u32 {
-            counter.add(
-                from(&std::net::Ipv4Addr::from(network << 8).to_string()),
-                BAD_TOKEN,
-                at(0),
-            );
+            counter.add(from(&std::net::Ipv4Addr::from(network << 8).to_string()), BAD_TOKEN, at(0));
         }
         let all = counter.all();
         assert_eq!(all.len(), MOST_COUNTS + 1);
-        assert_eq!(
-            all.iter().map(|counted| counted.count).sum::<u64>(),
-            2 * MOST_COUNTS as u64
-        );
+        assert_eq!(all.iter().map(|counted| counted.count).sum::<u64>(), 2 * MOST_COUNTS as u64);
         assert!(all.iter().any(|counted| counted.source == Network::Others));
     }
 

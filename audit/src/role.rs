@@ -25,13 +25,7 @@ pub enum Role {
 
 impl Role {
     /// All of them, in the order of the design.
-    pub const ALL: [Self; 5] = [
-        Self::Operator,
-        Self::Webhook,
-        Self::Portal,
-        Self::Gateway,
-        Self::Recorder,
-    ];
+    pub const ALL: [Self; 5] = [Self::Operator, Self::Webhook, Self::Portal, Self::Gateway, Self::Recorder];
 
     /// The role in lower case, as in certificates, events and the command line.
     pub const fn as_str(self) -> &'static str {
@@ -55,10 +49,7 @@ impl FromStr for Role {
     type Err = NotAPeer;
 
     fn from_str(text: &str) -> Result<Self, NotAPeer> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(NotAPeer)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NotAPeer)
     }
 }
 
@@ -83,14 +74,8 @@ impl FromStr for Peer {
     type Err = NotAPeer;
 
     fn from_str(uri: &str) -> Result<Self, NotAPeer> {
-        let (role, pod) = uri
-            .strip_prefix("openteam://")
-            .and_then(|rest| rest.split_once('/'))
-            .ok_or(NotAPeer)?;
-        Ok(Self {
-            role: role.parse()?,
-            pod: Name::parse(pod).map_err(|_| NotAPeer)?,
-        })
+        let (role, pod) = uri.strip_prefix("openteam://").and_then(|rest| rest.split_once('/')).ok_or(NotAPeer)?;
+        Ok(Self { role: role.parse()?, pod: Name::parse(pod).map_err(|_| NotAPeer)? })
     }
 }
 

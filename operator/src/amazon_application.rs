@@ -32,7 +32,7 @@ struct Observed<'a> {
     now: Timestamp,
 }
 
-/// Whether a change of another kind's object concerns an application.
+/// Whether a change of another object concerns an application.
 pub(crate) fn concerns(touched: &Touched, application: &AmazonApplication) -> bool {
     let own = reference(&application.metadata);
     touched.kind == Kind::StoredCredential

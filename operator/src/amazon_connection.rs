@@ -30,7 +30,7 @@ use crate::{
 /// Looked at again without a reason so often; that alone never makes a call to Amazon.
 const RECHECK: Duration = Duration::from_secs(600);
 
-/// Whether a change of another kind's object concerns a connection.
+/// Whether a change of another object concerns a connection.
 pub(crate) fn concerns(touched: &Touched, connection: &AmazonConnection) -> bool {
     let own = reference(&connection.metadata);
     let application = &connection.spec.application_ref;

@@ -131,13 +131,14 @@ fn requests<K: Resource<DynamicType = ()> + Clone + 'static>(
         reason: touched.as_ref().map_or("anything".to_owned(), |it| format!("{} {}/{}", it.kind, it.namespace, it.name)),
     };
     let request = |obj_ref| ReconcileRequest { obj_ref, reason: reason.clone() };
-    match &touched {
-        Some(it) if it.kind == own => vec![request(ObjectRef::new(&it.name).within(&it.namespace))],
-        Some(it) => store
-            .state_filter(|guarded| guarded.0.as_ref().is_ok_and(|object| concerns(it, object)))
-            .iter()
-            .map(|guarded| request(ObjectRef::from_obj(&**guarded)))
-            .collect(),
-        None => store.state().iter().map(|guarded| request(ObjectRef::from_obj(&**guarded))).collect(),
+    let chosen = |guarded: &Guarded<K>| match &touched {
+        Some(it) => guarded.0.as_ref().is_ok_and(|object| concerns(it, object)),
+        None => true,
+    };
+    let mut requests: Vec<_> =
+        store.state_filter(chosen).iter().map(|guarded| request(ObjectRef::from_obj(&**guarded))).collect();
+    if let Some(it) = touched.as_ref().filter(|it| it.kind == own) {
+        requests.push(request(ObjectRef::new(&it.name).within(&it.namespace)));
     }
+    requests
 }

@@ -1,1 +1,291 @@
-//! openteam-operator
+//! The operator: turns what users write into what works, and shows what is missing.
+//!
+//! One module a kind, each observe → plan (pure) → apply. One replica leads, by Lease; the others wait. What nothing
+//! works without (keyset, certificate authority, sealing keys) is made or read in [`mod@bootstrap`], role certificates
+//! are signed in [`mod@certificate`].
+
+mod agent_grant;
+mod amazon_application;
+mod amazon_connection;
+mod authority;
+mod bootstrap;
+mod certificate;
+mod controller;
+mod credential;
+mod endpoint;
+mod error;
+mod lease;
+mod runtime_token;
+mod scope;
+mod sealed_credential;
+mod status;
+mod subject;
+mod team;
+#[cfg(test)]
+mod testing;
+mod world;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use audit::{Activity, Lifecycle, Role};
+use kube::runtime::events::{Recorder as Events, Reporter};
+use process::{
+    arguments::{Common, RecorderAddress},
+    certificate::RoleCertificate,
+    probes, record,
+    start::{Process, StartError},
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::{authority::AuthorityError, bootstrap::BootstrapError, lease::LeaseLost};
+use crate::{
+    bootstrap::{Foundation, KeysetSource, bootstrap},
+    controller::{Context, run as control},
+    status::MANAGER,
+    world::{Kind, World},
+};
+
+/// How long passes under way and undelivered events may take after SIGTERM.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Arguments of the operator.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Arguments {
+    /// What every role takes.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Where events are recorded.
+    #[command(flatten)]
+    pub recorder: RecorderAddress,
+
+    /// Secret of OpenTeam's namespace with the keyset; made at the first start.
+    #[arg(long, value_name = "NAME", default_value = "openteam-keyset")]
+    pub keyset_secret: String,
+
+    /// File with the keyset, instead of a Secret. Never made: mount it from wherever you keep keys.
+    #[arg(long, value_name = "FILE", conflicts_with = "keyset_secret")]
+    pub keyset: Option<PathBuf>,
+
+    /// Let AmazonApplications name other addresses than Amazon's own (spec.endpoints). For tests and demos:
+    /// credentials are sent there.
+    #[arg(long)]
+    pub allow_endpoints: bool,
+}
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The keys that everything needs are not there.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// Another replica leads now, or may.
+    #[error("operator no longer leads")]
+    Lease(#[from] LeaseLost),
+    /// Nobody could ask how it is.
+    #[error("probes could not be answered at the address of --probes")]
+    Probes(#[source] io::Error),
+    /// A part that runs as long as the process ended.
+    #[error("operator's {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// Runs the operator until SIGTERM.
+///
+/// # Errors
+/// [`RunError`]; the process ends then, and Kubernetes starts it anew.
+pub async fn run(arguments: Arguments) -> Result<(), RunError> {
+    let process = process::start::start(Role::Operator, &arguments.common).await?;
+    // A replica that waits is ready: it is what a rollout waits for. One that leads is ready once it works.
+    let starting = Arc::new(AtomicBool::new(false));
+    let answer = {
+        let starting = starting.clone();
+        move || if starting.load(Ordering::Relaxed) { Err("leading, but not at work yet".to_owned()) } else { Ok(()) }
+    };
+    tokio::select! {
+        ended = probes::serve(arguments.common.probes, Arc::new(answer)) => {
+            Err(ended.map_or_else(RunError::Probes, |()| RunError::Ended("probes")))
+        }
+        done = wait_and_lead(&process, &arguments, &starting) => done,
+    }
+}
+
+async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -> Result<(), RunError> {
+    let identity = process.pod.as_str();
+    let mut held = tokio::select! {
+        held = lease::acquire(process.client.clone(), &process.namespace, identity) => held,
+        () = process.shutdown.cancelled() => return Ok(()),
+    };
+    starting.store(true, Ordering::Relaxed);
+    tracing::info!("leading");
+    let led = tokio::select! {
+        lost = held.hold() => return Err(lost.into()),
+        led = lead(process, arguments, starting) => led,
+    };
+    held.release().await;
+    led
+}
+
+/// Everything a leader does. Dropping it stops it at once, which is what losing the lease asks for.
+async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -> Result<(), RunError> {
+    let source = match &arguments.keyset {
+        Some(path) => KeysetSource::File(path.clone()),
+        None => KeysetSource::Secret(arguments.keyset_secret.clone()),
+    };
+    let Foundation { keyset, authority, sealing_keys } =
+        bootstrap(&process.client, &process.namespace, &source).await?;
+    let authority = Arc::new(authority);
+
+    let mut tasks = Tasks::default();
+    // The signer first: without it neither the recorder nor this process gets a certificate.
+    let (journal, signed) = unbounded_channel();
+    let signer = certificate::Signer {
+        client: process.client.clone(),
+        authority: authority.clone(),
+        namespace: process.namespace.clone(),
+        journal,
+        failures: error::Failures::default(),
+    };
+    tasks.spawn("signer of role certificates", certificate::run(signer, process.shutdown.clone()));
+    let (world, feeding) = World::watch(&process.client);
+    tasks.spawn("watches", feeding);
+
+    let obtain = RoleCertificate::obtain(process.client.clone(), Role::Operator);
+    let certificate = tokio::select! {
+        certificate = obtain => certificate,
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        () = process.shutdown.cancelled() => return Ok(()),
+    };
+    let (recorder, delivery) = record::connect(
+        Role::Operator,
+        process.pod.clone(),
+        &process.namespace,
+        &arguments.recorder,
+        certificate.clone(),
+    );
+    tasks.spawn("renewal of the role certificate", certificate.keep_renewed());
+    tasks.spawn("delivery of events", delivery.run());
+    tasks.spawn("journal of signed certificates", forward(signed, recorder.clone()));
+    recorder.record_later(Lifecycle::Started);
+    tokio::select! {
+        () = world.synced() => {}
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        () = process.shutdown.cancelled() => return Ok(()),
+    }
+
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(process.pod.to_string()) };
+    let gateway_url = process.settings.gateway_url.as_ref().map_or_else(
+        || format!("https://openteam-gateway.{}.svc", process.namespace),
+        |url| url.as_str().trim_end_matches('/').to_owned(),
+    );
+    let context = Arc::new(Context {
+        client: process.client.clone(),
+        world,
+        keyset,
+        sealing_keys,
+        recorder: recorder.clone(),
+        events: Events::new(process.client.clone(), reporter),
+        authority: authority.pem().to_owned(),
+        gateway_url,
+        allow_endpoints: arguments.allow_endpoints,
+        calls: amazon_connection::Calls::default(),
+        failures: error::Failures::default(),
+    });
+    let mut controllers = controllers(&context, &process.shutdown);
+    starting.store(false, Ordering::Relaxed);
+
+    tokio::select! {
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        ended = controllers.first_to_end(), if !process.shutdown.is_cancelled() => {
+            if !process.shutdown.is_cancelled() {
+                return Err(RunError::Ended(ended));
+            }
+        }
+        () = process.shutdown.cancelled() => {}
+    }
+    if tokio::time::timeout(DRAIN_LIMIT, controllers.all_to_end()).await.is_err() {
+        tracing::warn!("passes were still under way when the drain ended");
+    }
+    recorder.record_later(Lifecycle::Stopped);
+    if let Err(undelivered) = recorder.drain(DRAIN_LIMIT).await {
+        tracing::warn!(%undelivered, "events lost");
+    }
+    Ok(())
+}
+
+fn controllers(context: &Arc<Context>, shutdown: &CancellationToken) -> Tasks {
+    macro_rules! controller {
+        ($tasks:ident, $module:ident, $kind:ident, $store:ident) => {
+            $tasks.spawn(
+                concat!("controller of ", stringify!($kind)),
+                control(
+                    context.clone(),
+                    Kind::$kind,
+                    context.world.$store.clone(),
+                    $module::concerns,
+                    $module::reconcile,
+                    shutdown.clone(),
+                ),
+            )
+        };
+    }
+    let mut tasks = Tasks::default();
+    controller!(tasks, team, Team, teams);
+    controller!(tasks, amazon_application, AmazonApplication, applications);
+    controller!(tasks, amazon_connection, AmazonConnection, connections);
+    controller!(tasks, agent_grant, AgentGrant, grants);
+    controller!(tasks, runtime_token, RuntimeToken, runtime_tokens);
+    controller!(tasks, sealed_credential, SealedCredential, sealed);
+    tasks
+}
+
+/// Records what was signed before there was anyone to record it.
+async fn forward(mut signed: UnboundedReceiver<Activity>, recorder: audit::Recorder) {
+    while let Some(activity) = signed.recv().await {
+        recorder.record_later(activity);
+    }
+}
+
+/// Tasks that live as long as the process; dropping them ends them.
+#[derive(Default)]
+struct Tasks(JoinSet<&'static str>);
+
+impl Tasks {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// The name of the first task that ends.
+    async fn first_to_end(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a task failed");
+                "task"
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn all_to_end(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}

@@ -28,9 +28,11 @@ use crate::{
 
 const RECHECK: Duration = Duration::from_secs(600);
 
-/// Whether a change of another kind's object concerns a Team.
+/// Whether a change of another object concerns a Team.
 pub(crate) fn concerns(touched: &Touched, team: &Team) -> bool {
-    touched.kind == Kind::ConfigMap && Some(&touched.namespace) == team.metadata.namespace.as_ref()
+    // Other Teams of the namespace share the ConfigMap's ownership.
+    [Kind::ConfigMap, Kind::Team].contains(&touched.kind)
+        && Some(&touched.namespace) == team.metadata.namespace.as_ref()
 }
 
 /// One pass.

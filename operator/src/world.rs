@@ -20,7 +20,7 @@ use kube::{
     Api, Client, Resource,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        WatchStreamExt, metadata_watcher,
+        WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, watcher},
     },
@@ -99,7 +99,7 @@ impl World {
                 fill(stream.boxed(), Kind::ConfigMap, &touched, &mut feeds)
             },
             namespaces: {
-                let stream = metadata_watcher(Api::<Namespace>::all(client.clone()), watcher::Config::default());
+                let stream = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), watcher::Config::default());
                 fill(stream.boxed(), Kind::Namespace, &touched, &mut feeds)
             },
             touched,

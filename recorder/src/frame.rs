@@ -53,11 +53,7 @@ pub(crate) enum Piece {
     /// A whole frame.
     Frame { offset: u64, payload: Vec<u8> },
     /// Bytes that are no frame, up to the next frame or the end.
-    Unreadable {
-        offset: u64,
-        bytes: u64,
-        at_end: bool,
-    },
+    Unreadable { offset: u64, bytes: u64, at_end: bool },
 }
 
 /// Cuts a segment into its pieces, holding only a few of them in memory.
@@ -73,13 +69,7 @@ pub(crate) struct Pieces<R> {
 
 impl<R: Read> Pieces<R> {
     pub(crate) fn new(source: R) -> Self {
-        Self {
-            source,
-            window: Vec::new(),
-            start: 0,
-            offset: 0,
-            ended: false,
-        }
+        Self { source, window: Vec::new(), start: 0, offset: 0, ended: false }
     }
 
     /// Makes sure that a frame of any length is in the window, if the segment has that many bytes left.
@@ -90,11 +80,7 @@ impl<R: Read> Pieces<R> {
         self.window.drain(..self.start);
         self.start = 0;
         let wanted = HEADER_BYTES + MAX_PAYLOAD_BYTES + READ_BYTES - self.window.len();
-        let read = self
-            .source
-            .by_ref()
-            .take(wanted as u64)
-            .read_to_end(&mut self.window)?;
+        let read = self.source.by_ref().take(wanted as u64).read_to_end(&mut self.window)?;
         self.ended = read < wanted;
         Ok(())
     }
@@ -136,18 +122,11 @@ impl<R: Read> Iterator for Pieces<R> {
             }
             match self.payload().map(<[u8]>::to_vec) {
                 Some(_) if unreadable > 0 => {
-                    return Some(Ok(Piece::Unreadable {
-                        offset: from,
-                        bytes: unreadable,
-                        at_end: false,
-                    }));
+                    return Some(Ok(Piece::Unreadable { offset: from, bytes: unreadable, at_end: false }));
                 }
                 Some(payload) => {
                     self.advance(HEADER_BYTES + payload.len());
-                    return Some(Ok(Piece::Frame {
-                        offset: from,
-                        payload,
-                    }));
+                    return Some(Ok(Piece::Frame { offset: from, payload }));
                 }
                 None => self.advance(1),
             }
@@ -161,9 +140,7 @@ mod tests {
 
     fn frames(payloads: &[&[u8]]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        payloads
-            .iter()
-            .for_each(|payload| assert!(push(&mut bytes, payload)));
+        payloads.iter().for_each(|payload| assert!(push(&mut bytes, payload)));
         bytes
     }
 
@@ -172,10 +149,7 @@ mod tests {
     }
 
     fn frame(offset: u64, payload: &[u8]) -> Piece {
-        Piece::Frame {
-            offset,
-            payload: payload.to_vec(),
-        }
+        Piece::Frame { offset, payload: payload.to_vec() }
     }
 
     #[test]
@@ -183,10 +157,7 @@ mod tests {
         let long = vec![b'x'; MAX_PAYLOAD_BYTES];
         let bytes = frames(&[b"{}", &long, b"[1]"]);
         let third = (10 + 8 + long.len()) as u64;
-        assert_eq!(
-            pieces(&bytes),
-            [frame(0, b"{}"), frame(10, &long), frame(third, b"[1]")]
-        );
+        assert_eq!(pieces(&bytes), [frame(0, b"{}"), frame(10, &long), frame(third, b"[1]")]);
         assert_eq!(pieces(&[]), []);
     }
 
@@ -204,11 +175,7 @@ mod tests {
         for end in 16..30 {
             assert_eq!(
                 pieces(&bytes[..end])[1..],
-                [Piece::Unreadable {
-                    offset: 15,
-                    bytes: end as u64 - 15,
-                    at_end: true
-                }]
+                [Piece::Unreadable { offset: 15, bytes: end as u64 - 15, at_end: true }]
             );
         }
     }
@@ -224,11 +191,7 @@ mod tests {
                     pieces(&bytes),
                     [
                         frame(0, b"{\"a\":1}"),
-                        Piece::Unreadable {
-                            offset: 15,
-                            bytes: 15,
-                            at_end: false
-                        },
+                        Piece::Unreadable { offset: 15, bytes: 15, at_end: false },
                         frame(30, b"{\"c\":3}")
                     ],
                     "byte {at}, bit {bit}"
@@ -241,13 +204,6 @@ mod tests {
     fn zeroes_that_a_file_system_left_are_no_frames() {
         let mut bytes = frames(&[b"{}"]);
         bytes.resize(10 + 4096, 0);
-        assert_eq!(
-            pieces(&bytes)[1..],
-            [Piece::Unreadable {
-                offset: 10,
-                bytes: 4096,
-                at_end: true
-            }]
-        );
+        assert_eq!(pieces(&bytes)[1..], [Piece::Unreadable { offset: 10, bytes: 4096, at_end: true }]);
     }
 }

@@ -111,66 +111,35 @@ impl Journal {
     }
 
     fn open_on(dir: &Path, origin: Origin, disk: Disk) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Disk {
-            dir: dir.to_owned(),
-            source,
-        };
+        let failed = |source| OpenError::Disk { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(failed)?;
         let lock = File::create(dir.join("lock")).map_err(failed)?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked {
-                dir: dir.to_owned(),
-            },
+            TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
             TryLockError::Error(source) => failed(source),
         })?;
         let (recovery, end) = recovery::recover(dir).map_err(failed)?;
-        let owed = recovery
-            .faults()
-            .into_iter()
-            .map(|fault| event(&origin, &fault.into()))
-            .collect();
+        let owed = recovery.faults().into_iter().map(|fault| event(&origin, &fault.into())).collect();
         let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed);
         let (appends, queue) = mpsc::channel(QUEUE_LENGTH);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run(queue))
-            .map_err(failed)?;
+        let thread =
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(queue)).map_err(failed)?;
         let dir = dir.to_owned();
-        let inner = Inner {
-            appends: Some(appends),
-            thread: Some(thread),
-            recovery,
-            origin,
-            dir,
-            _lock: lock,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { appends: Some(appends), thread: Some(thread), recovery, origin, dir, _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Appends a batch and waits until it is on disk.
     ///
     /// # Errors
     /// [`AppendError`]; nothing of the batch is stored then.
-    pub async fn append(
-        &self,
-        writer: Peer,
-        events: Vec<Checked>,
-    ) -> Result<Appended, AppendError> {
+    pub async fn append(&self, writer: Peer, events: Vec<Checked>) -> Result<Appended, AppendError> {
         if events.is_empty() {
             return Err(AppendError::Empty);
         }
         let (answer, answered) = oneshot::channel();
         let appends = self.inner.appends.as_ref().ok_or(AppendError::Closed)?;
-        appends
-            .send(Append {
-                writer,
-                events,
-                answer,
-            })
-            .await
-            .map_err(|_| AppendError::Closed)?;
+        appends.send(Append { writer, events, answer }).await.map_err(|_| AppendError::Closed)?;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -191,10 +160,7 @@ impl Journal {
     /// How many batches wait for the disk.
     #[cfg(test)]
     fn queued(&self) -> usize {
-        self.inner
-            .appends
-            .as_ref()
-            .map_or(0, |appends| appends.max_capacity() - appends.capacity())
+        self.inner.appends.as_ref().map_or(0, |appends| appends.max_capacity() - appends.capacity())
     }
 
     /// Where it is.
@@ -205,9 +171,7 @@ impl Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal")
-            .field("dir", &self.inner.dir)
-            .finish_non_exhaustive()
+        f.debug_struct("Journal").field("dir", &self.inner.dir).finish_non_exhaustive()
     }
 }
 
@@ -224,16 +188,11 @@ impl Drop for Inner {
 }
 
 fn event(origin: &Origin, activity: &Activity) -> Checked {
-    activity
-        .event(origin, Timestamp::now(), Uuid::now_v7())
-        .into_checked()
+    activity.event(origin, Timestamp::now(), Uuid::now_v7()).into_checked()
 }
 
 fn peer(origin: &Origin) -> Peer {
-    Peer {
-        role: origin.role,
-        pod: origin.pod.clone(),
-    }
+    Peer { role: origin.role, pod: origin.pod.clone() }
 }
 
 impl Recovery {

@@ -85,28 +85,18 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`], at once or from the iterator.
 pub fn items(dir: &Path) -> Result<impl Iterator<Item = Result<Item, ReadError>>, ReadError> {
-    let segments = segments(dir).map_err(|source| ReadError::Disk {
-        path: dir.to_owned(),
-        source,
-    })?;
+    let segments = segments(dir).map_err(|source| ReadError::Disk { path: dir.to_owned(), source })?;
     let last = segments.len().saturating_sub(1);
     let parts = segments
         .into_iter()
         .enumerate()
-        .flat_map(move |(index, (first, path))| {
-            part(path, index == last).map(move |item| (first, item))
-        });
+        .flat_map(move |(index, (first, path))| part(path, index == last).map(move |item| (first, item)));
     let mut expected = None;
     Ok(parts.flat_map(move |(first, item)| {
         let mut missing = None;
         if let Ok(Item::Record(record)) = &item {
             let from = *expected.get_or_insert(first);
-            missing = (record.sequence > from).then(|| {
-                Ok(Item::Missing {
-                    from,
-                    to: record.sequence - 1,
-                })
-            });
+            missing = (record.sequence > from).then(|| Ok(Item::Missing { from, to: record.sequence - 1 }));
             expected = Some(record.sequence.max(from) + 1);
         }
         missing.into_iter().chain([item])
@@ -127,24 +117,15 @@ fn part(path: PathBuf, last: bool) -> Box<dyn Iterator<Item = Result<Item, ReadE
         Some(match piece {
             Ok(Piece::Frame { offset, payload }) => match serde_json::from_slice(&payload) {
                 Ok(record) => Ok(Item::Record(Box::new(record))),
-                Err(_) => Ok(Item::Unreadable {
-                    segment: path.clone(),
-                    offset,
-                    bytes: 8 + payload.len() as u64,
-                }),
+                Err(_) => Ok(Item::Unreadable { segment: path.clone(), offset, bytes: 8 + payload.len() as u64 }),
             },
             Ok(Piece::Unreadable { at_end: true, .. }) if last => return None,
-            Ok(Piece::Unreadable { offset, bytes, .. }) => Ok(Item::Unreadable {
-                segment: path.clone(),
-                offset,
-                bytes,
-            }),
+            Ok(Piece::Unreadable { offset, bytes, .. }) => {
+                Ok(Item::Unreadable { segment: path.clone(), offset, bytes })
+            }
             Err(source) => {
                 failed = true;
-                Err(ReadError::Disk {
-                    path: path.clone(),
-                    source,
-                })
+                Err(ReadError::Disk { path: path.clone(), source })
             }
         })
     }))
@@ -164,15 +145,9 @@ pub fn print(dir: &Path, filter: &Filter, out: &mut impl Write) -> Result<Printe
                 json!(record)
             }
             Item::Record(_) => continue,
-            Item::Unreadable {
-                segment,
-                offset,
-                bytes,
-            } => {
+            Item::Unreadable { segment, offset, bytes } => {
                 printed.flaws += 1;
-                let segment = segment
-                    .file_name()
-                    .map(|name| name.to_string_lossy().into_owned());
+                let segment = segment.file_name().map(|name| name.to_string_lossy().into_owned());
                 json!({ "unreadable": { "segment": segment, "offset": offset, "bytes": bytes } })
             }
             Item::Missing { from, to } => {
@@ -191,17 +166,12 @@ impl Filter {
         let names = |wanted: &Option<ObjectName>, member: &str| {
             wanted.as_ref().is_none_or(|wanted| {
                 let name = &record.event["unmapped"][member];
-                name["namespace"] == wanted.namespace.as_str()
-                    && name["name"] == wanted.name.as_str()
+                name["namespace"] == wanted.namespace.as_str() && name["name"] == wanted.name.as_str()
             })
         };
         names(&self.team, "team")
             && names(&self.connection, "connection")
-            && self
-                .since
-                .is_none_or(|since| record.time >= since.as_millisecond())
-            && self
-                .until
-                .is_none_or(|until| record.time < until.as_millisecond())
+            && self.since.is_none_or(|since| record.time >= since.as_millisecond())
+            && self.until.is_none_or(|until| record.time < until.as_millisecond())
     }
 }

@@ -57,9 +57,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let process = start(Role::Recorder, &arguments.common).await?;
     let origin = Origin { role: Role::Recorder, pod: process.pod.clone(), version: process::record::VERSION };
     let journal = Journal::open(&arguments.dir, origin)?;
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| RunError::Listen(arguments.listen, error))?;
+    let listener =
+        TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
 
     let certified = Arc::new(std::sync::OnceLock::new());
     let ready = {

@@ -39,22 +39,13 @@ enum Failure {
 impl Delivery {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let finished = shared.finished.clone().drop_guard();
-        Self {
-            shared,
-            _finished: finished,
-        }
+        Self { shared, _finished: finished }
     }
 
     /// Delivers until [`super::Recorder::drain`] ends it. The process awaits this among its long-lived tasks.
     pub async fn run(self) {
         let shared = &*self.shared;
-        let workers = async {
-            tokio::join!(
-                shared.serve_awaited(),
-                shared.serve_awaited(),
-                shared.serve_later()
-            )
-        };
+        let workers = async { tokio::join!(shared.serve_awaited(), shared.serve_awaited(), shared.serve_later()) };
         tokio::select! {
             _ = workers => {}
             () = shared.abandon.cancelled() => {}
@@ -64,9 +55,7 @@ impl Delivery {
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Delivery")
-            .field("settings", &self.shared.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Delivery").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 
@@ -91,9 +80,7 @@ impl Shared {
                 }
                 return;
             }
-            let sent = self
-                .send(batch.iter().map(|awaited| &awaited.event), deadline)
-                .await;
+            let sent = self.send(batch.iter().map(|awaited| &awaited.event), deadline).await;
             match sent {
                 Ok(()) => {
                     for Awaited { event, answer, .. } in batch {
@@ -116,15 +103,7 @@ impl Shared {
             let mut batch = taken.items;
             if taken.dropped > 0 {
                 self.undelivered.fetch_add(1, Ordering::Relaxed);
-                batch.insert(
-                    0,
-                    self.event(
-                        &Fault::EventsLost {
-                            count: taken.dropped,
-                        }
-                        .into(),
-                    ),
-                );
+                batch.insert(0, self.event(&Fault::EventsLost { count: taken.dropped }.into()));
             }
             self.deliver_later(batch).await;
         }
@@ -135,8 +114,7 @@ impl Shared {
         while !batch.is_empty() {
             match self.send(batch.iter(), Instant::now() + LATER_LIMIT).await {
                 Ok(()) => {
-                    self.undelivered
-                        .fetch_sub(batch.len() as u64, Ordering::Relaxed);
+                    self.undelivered.fetch_sub(batch.len() as u64, Ordering::Relaxed);
                     return;
                 }
                 Err(Failure::Event { index, reason }) => {
@@ -154,11 +132,7 @@ impl Shared {
 
     /// Sends events as one request to each recorder in turn, until one has stored them. The time left is shared
     /// out among the recorders not yet tried, so one that hangs leaves enough for the next.
-    async fn send(
-        &self,
-        events: impl Iterator<Item = &Event>,
-        deadline: Instant,
-    ) -> Result<(), Failure> {
+    async fn send(&self, events: impl Iterator<Item = &Event>, deadline: Instant) -> Result<(), Failure> {
         let mut body = String::new();
         let mut count = 0;
         for event in events {
@@ -173,10 +147,7 @@ impl Shared {
             let index = (preferred + tried) % recorders.len();
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = left / (recorders.len() - tried) as u32;
-            match self
-                .post(&recorders[index], body.clone(), count, limit)
-                .await
-            {
+            match self.post(&recorders[index], body.clone(), count, limit).await {
                 Err(Failure::Unavailable) => {}
                 answered => {
                     self.preferred.store(index, Ordering::Relaxed);
@@ -194,36 +165,19 @@ impl Shared {
         Err(Failure::Unavailable)
     }
 
-    async fn post(
-        &self,
-        recorder: &Url,
-        body: String,
-        count: usize,
-        limit: Duration,
-    ) -> Result<(), Failure> {
+    async fn post(&self, recorder: &Url, body: String, count: usize, limit: Duration) -> Result<(), Failure> {
         let host = recorder.host_str().unwrap_or_default();
         let unavailable = |why: &dyn std::fmt::Display| {
             tracing::debug!(recorder = host, "recorder did not acknowledge: {why}");
             Failure::Unavailable
         };
-        let url = recorder
-            .join(wire::EVENTS_PATH)
-            .map_err(|error| unavailable(&error))?;
-        let request = (self.settings.client)()
-            .post(url)
-            .header(CONTENT_TYPE, wire::CONTENT_TYPE)
-            .timeout(limit)
-            .body(body);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| unavailable(&Chain(&error)))?;
+        let url = recorder.join(wire::EVENTS_PATH).map_err(|error| unavailable(&error))?;
+        let request =
+            (self.settings.client)().post(url).header(CONTENT_TYPE, wire::CONTENT_TYPE).timeout(limit).body(body);
+        let response = request.send().await.map_err(|error| unavailable(&Chain(&error)))?;
         match response.status() {
             StatusCode::OK => {
-                let answer: Acknowledged = response
-                    .json()
-                    .await
-                    .map_err(|error| unavailable(&Chain(&error)))?;
+                let answer: Acknowledged = response.json().await.map_err(|error| unavailable(&Chain(&error)))?;
                 if answer.acknowledged == count {
                     Ok(())
                 } else {
@@ -231,15 +185,9 @@ impl Shared {
                 }
             }
             StatusCode::BAD_REQUEST => {
-                let answer: Refused = response
-                    .json()
-                    .await
-                    .map_err(|error| unavailable(&Chain(&error)))?;
+                let answer: Refused = response.json().await.map_err(|error| unavailable(&Chain(&error)))?;
                 match answer.line {
-                    Some(line @ 1..) if line <= count => Err(Failure::Event {
-                        index: line - 1,
-                        reason: answer.error,
-                    }),
+                    Some(line @ 1..) if line <= count => Err(Failure::Event { index: line - 1, reason: answer.error }),
                     _ => Err(unavailable(&"it refused the request as a whole")),
                 }
             }

@@ -47,16 +47,8 @@ pub(super) struct Taken<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new(length: usize) -> Self {
-        let state = State {
-            items: VecDeque::new(),
-            dropped: 0,
-            closed: false,
-        };
-        Self {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-            length,
-        }
+        let state = State { items: VecDeque::new(), dropped: 0, closed: false };
+        Self { state: Mutex::new(state), changed: Notify::new(), length }
     }
 
     /// Adds an item if there is room.
@@ -110,10 +102,7 @@ impl<T> Queue<T> {
                     if !state.items.is_empty() {
                         self.changed.notify_one();
                     }
-                    return Some(Taken {
-                        items,
-                        dropped: std::mem::take(&mut state.dropped),
-                    });
+                    return Some(Taken { items, dropped: std::mem::take(&mut state.dropped) });
                 }
                 if state.closed {
                     return None;
@@ -137,20 +126,8 @@ mod tests {
     async fn items_come_out_in_order_and_in_batches() {
         let queue = Queue::new(10);
         (0..5).for_each(|item| queue.offer(item).unwrap());
-        assert_eq!(
-            queue.take(3).await,
-            Some(Taken {
-                items: vec![0, 1, 2],
-                dropped: 0
-            })
-        );
-        assert_eq!(
-            queue.take(3).await,
-            Some(Taken {
-                items: vec![3, 4],
-                dropped: 0
-            })
-        );
+        assert_eq!(queue.take(3).await, Some(Taken { items: vec![0, 1, 2], dropped: 0 }));
+        assert_eq!(queue.take(3).await, Some(Taken { items: vec![3, 4], dropped: 0 }));
     }
 
     #[tokio::test]
@@ -160,21 +137,9 @@ mod tests {
         assert_eq!(queue.offer(2), Err(Rejected::Full));
         assert_eq!(queue.push_over(2), Ok(Room::Made));
         assert_eq!(queue.push_over(3), Ok(Room::Made));
-        assert_eq!(
-            queue.take(9).await,
-            Some(Taken {
-                items: vec![2, 3],
-                dropped: 2
-            })
-        );
+        assert_eq!(queue.take(9).await, Some(Taken { items: vec![2, 3], dropped: 2 }));
         assert_eq!(queue.push_over(4), Ok(Room::Was));
-        assert_eq!(
-            queue.take(9).await,
-            Some(Taken {
-                items: vec![4],
-                dropped: 0
-            })
-        );
+        assert_eq!(queue.take(9).await, Some(Taken { items: vec![4], dropped: 0 }));
     }
 
     #[tokio::test]
@@ -195,9 +160,6 @@ mod tests {
             tokio::task::yield_now().await;
             queue.close();
         };
-        assert_eq!(
-            tokio::join!(queue.take(1), queue.take(1), close),
-            (None, None, ())
-        );
+        assert_eq!(tokio::join!(queue.take(1), queue.take(1), close), (None, None, ()));
     }
 }

@@ -51,10 +51,7 @@ const BAD: Reason = Reason::new("Bad");
 const GOOD: Reason = Reason::new("Good");
 
 fn fault(reason: Reason) -> Fault {
-    Fault::Unexpected {
-        reason,
-        target: None,
-    }
+    Fault::Unexpected { reason, target: None }
 }
 
 impl FakeRecorder {
@@ -67,9 +64,7 @@ impl FakeRecorder {
             most_under_way: AtomicUsize::new(0),
             largest: AtomicUsize::new(0),
         });
-        let router = Router::new()
-            .route(EVENTS_PATH, post(Self::answer))
-            .with_state(recorder.clone());
+        let router = Router::new().route(EVENTS_PATH, post(Self::answer)).with_state(recorder.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         recorder
     }
@@ -90,29 +85,18 @@ impl FakeRecorder {
     }
 
     async fn act(&self, body: &str) -> Response {
-        let events: Vec<Value> = body
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let events: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         self.largest.fetch_max(events.len(), SeqCst);
         let mut behaviour = self.behaviour.subscribe();
-        let behaviour = *behaviour
-            .wait_for(|behaviour| *behaviour != Behaviour::Hang)
-            .await
-            .unwrap();
+        let behaviour = *behaviour.wait_for(|behaviour| *behaviour != Behaviour::Hang).await.unwrap();
         let mut acknowledged = events.len();
         match behaviour {
             Behaviour::Hang => unreachable!("waited for the end of it"),
             Behaviour::Fail(status) => return status.into_response(),
             Behaviour::RefuseBad => {
-                let bad = events
-                    .iter()
-                    .position(|event| event["status_detail"] == BAD.as_str());
+                let bad = events.iter().position(|event| event["status_detail"] == BAD.as_str());
                 if let Some(index) = bad {
-                    let refused = Refused {
-                        error: "it is bad".to_owned(),
-                        line: Some(index + 1),
-                    };
+                    let refused = Refused { error: "it is bad".to_owned(), line: Some(index + 1) };
                     return (StatusCode::BAD_REQUEST, Json(refused)).into_response();
                 }
             }
@@ -126,11 +110,7 @@ impl FakeRecorder {
         };
         match behaviour {
             Behaviour::LoseAnswer => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            _ => Json(Acknowledged {
-                acknowledged,
-                last_sequence,
-            })
-            .into_response(),
+            _ => Json(Acknowledged { acknowledged, last_sequence }).into_response(),
         }
     }
 
@@ -140,10 +120,7 @@ impl FakeRecorder {
 
     fn uids(&self) -> Vec<String> {
         let stored = self.stored.lock().unwrap();
-        stored
-            .iter()
-            .map(|event| event["metadata"]["uid"].as_str().unwrap().to_owned())
-            .collect()
+        stored.iter().map(|event| event["metadata"]["uid"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -153,21 +130,13 @@ fn url(address: SocketAddr) -> Url {
 
 /// An address where nothing listens. Not 127.0.0.1, so that no other test is given its port.
 async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.77.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    TcpListener::bind("127.77.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 fn settings(recorders: Vec<Url>) -> Settings {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     Settings {
-        origin: Origin {
-            role: Role::Gateway,
-            pod: Name::parse("gateway-0").unwrap(),
-            version: "0.1.0",
-        },
+        origin: Origin { role: Role::Gateway, pod: Name::parse("gateway-0").unwrap(), version: "0.1.0" },
         recorders,
         client: Arc::new(move || client.clone()),
     }
@@ -200,15 +169,9 @@ async fn a_hanging_recorder_is_given_two_seconds() {
     let (fake, url) = FakeRecorder::start(Behaviour::Hang).await;
     let (recorder, _running) = start(vec![url]);
     let begun = Instant::now();
-    assert_eq!(
-        recorder.record(Lifecycle::Started).await,
-        Err(NotRecorded::NotAcknowledged)
-    );
+    assert_eq!(recorder.record(Lifecycle::Started).await, Err(NotRecorded::NotAcknowledged));
     let waited = begun.elapsed();
-    assert!(
-        waited >= ACKNOWLEDGEMENT_LIMIT && waited < ACKNOWLEDGEMENT_LIMIT * 3 / 2,
-        "{waited:?}"
-    );
+    assert!(waited >= ACKNOWLEDGEMENT_LIMIT && waited < ACKNOWLEDGEMENT_LIMIT * 3 / 2, "{waited:?}");
     assert_eq!(fake.uids().len(), 0);
 }
 
@@ -216,10 +179,7 @@ async fn a_hanging_recorder_is_given_two_seconds() {
 async fn without_any_recorder_nothing_is_recorded() {
     for recorders in [vec![], vec![url(nobody().await)]] {
         let (recorder, _running) = start(recorders);
-        assert_eq!(
-            recorder.record(Lifecycle::Started).await,
-            Err(NotRecorded::NotAcknowledged)
-        );
+        assert_eq!(recorder.record(Lifecycle::Started).await, Err(NotRecorded::NotAcknowledged));
     }
 }
 
@@ -228,10 +188,7 @@ async fn without_its_delivery_nothing_is_recorded() {
     let (_fake, url) = FakeRecorder::start(Behaviour::Store).await;
     let (recorder, delivery) = Recorder::new(settings(vec![url]));
     drop(delivery);
-    assert_eq!(
-        recorder.record(Lifecycle::Started).await,
-        Err(NotRecorded::NotAcknowledged)
-    );
+    assert_eq!(recorder.record(Lifecycle::Started).await, Err(NotRecorded::NotAcknowledged));
 }
 
 #[tokio::test]
@@ -246,10 +203,7 @@ async fn another_recorder_is_asked_when_one_hangs_fails_or_is_gone() {
         assert!(recorder.record(Lifecycle::Started).await.is_ok(), "{bad}");
         let begun = Instant::now();
         assert!(recorder.record(Lifecycle::Started).await.is_ok());
-        assert!(
-            begun.elapsed() < ACKNOWLEDGEMENT_LIMIT / 4,
-            "the one that answered is asked first"
-        );
+        assert!(begun.elapsed() < ACKNOWLEDGEMENT_LIMIT / 4, "the one that answered is asked first");
         assert_eq!(fake.uids().len(), 2);
     }
 }
@@ -259,14 +213,7 @@ async fn a_worker_that_sees_the_time_is_up_first_says_so() {
     let (recorder, _delivery) = Recorder::new(settings(vec![]));
     let (answer, answered) = oneshot::channel();
     let event = recorder.shared.event(&Lifecycle::Started.into());
-    recorder
-        .shared
-        .deliver_awaited(vec![Awaited {
-            event,
-            deadline: Instant::now(),
-            answer,
-        }])
-        .await;
+    recorder.shared.deliver_awaited(vec![Awaited { event, deadline: Instant::now(), answer }]).await;
     assert_eq!(answered.await, Ok(Err(NotRecorded::NotAcknowledged)));
 }
 
@@ -274,10 +221,7 @@ async fn a_worker_that_sees_the_time_is_up_first_says_so() {
 async fn an_acknowledgement_of_fewer_events_is_none() {
     let (_fake, url) = FakeRecorder::start(Behaviour::Miscount).await;
     let (recorder, _running) = start(vec![url]);
-    assert_eq!(
-        recorder.record(Lifecycle::Started).await,
-        Err(NotRecorded::NotAcknowledged)
-    );
+    assert_eq!(recorder.record(Lifecycle::Started).await, Err(NotRecorded::NotAcknowledged));
 }
 
 #[tokio::test]
@@ -306,12 +250,7 @@ async fn an_event_at_fault_does_not_take_its_batch_with_it() {
         match event.await.unwrap() {
             (GOOD, answer) => assert!(answer.is_ok()),
             (_, answer) => {
-                assert_eq!(
-                    answer,
-                    Err(NotRecorded::Refused {
-                        reason: "it is bad".to_owned()
-                    })
-                );
+                assert_eq!(answer, Err(NotRecorded::Refused { reason: "it is bad".to_owned() }));
             }
         }
     }
@@ -325,20 +264,10 @@ async fn many_writers_share_few_requests() {
     let writers: Vec<_> = (0..1000)
         .map(|_| {
             let recorder = recorder.clone();
-            tokio::spawn(async move {
-                recorder
-                    .record(fault(GOOD))
-                    .await
-                    .unwrap()
-                    .uid()
-                    .to_string()
-            })
+            tokio::spawn(async move { recorder.record(fault(GOOD)).await.unwrap().uid().to_string() })
         })
         .collect();
-    until("a request by each worker", || {
-        fake.under_way.load(SeqCst) == 2
-    })
-    .await;
+    until("a request by each worker", || fake.under_way.load(SeqCst) == 2).await;
     fake.turn(Behaviour::Store);
     let mut uids = HashSet::new();
     for writer in writers {
@@ -348,11 +277,7 @@ async fn many_writers_share_few_requests() {
     assert_eq!(fake.uids().len(), 1000);
     assert_eq!(fake.most_under_way.load(SeqCst), 2);
     assert!(fake.largest.load(SeqCst) <= MAX_BATCH_EVENTS);
-    assert!(
-        fake.requests.load(SeqCst) < 50,
-        "{}",
-        fake.requests.load(SeqCst)
-    );
+    assert!(fake.requests.load(SeqCst) < 50, "{}", fake.requests.load(SeqCst));
 }
 
 #[tokio::test]
@@ -370,13 +295,7 @@ async fn what_nobody_waits_for_any_more_is_not_sent() {
     fake.turn(Behaviour::Store);
     recorder.drain(Duration::from_secs(10)).await.unwrap();
     running.await.unwrap();
-    assert!(
-        fake.stored
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|event| event["status_detail"] == GOOD.as_str())
-    );
+    assert!(fake.stored.lock().unwrap().iter().all(|event| event["status_detail"] == GOOD.as_str()));
 }
 
 #[tokio::test]
@@ -388,23 +307,13 @@ async fn what_is_recorded_later_waits_for_no_recorder_and_reaches_one_that_comes
     for _ in 0..given {
         recorder.record_later(fault(GOOD));
     }
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 
     let fake = FakeRecorder::on(TcpListener::bind(address).await.unwrap(), Behaviour::Store).await;
     recorder.drain(Duration::from_secs(20)).await.unwrap();
     let stored = fake.stored.lock().unwrap();
-    let lost: u64 = stored
-        .iter()
-        .filter_map(|event| event["count"].as_u64())
-        .sum();
-    let kept = stored
-        .iter()
-        .filter(|event| event["status_detail"] == GOOD.as_str())
-        .count() as u64;
+    let lost: u64 = stored.iter().filter_map(|event| event["count"].as_u64()).sum();
+    let kept = stored.iter().filter(|event| event["status_detail"] == GOOD.as_str()).count() as u64;
     assert_eq!(kept, QUEUE_LENGTH as u64);
     assert_eq!(kept + lost, given, "what was dropped is counted");
 }
@@ -443,10 +352,7 @@ async fn draining_delivers_everything_and_ends_the_delivery() {
     recorder.drain(Duration::from_secs(10)).await.unwrap();
     running.await.unwrap();
     assert_eq!(fake.uids().len(), 700);
-    assert_eq!(
-        recorder.record(Lifecycle::Stopped).await,
-        Err(NotRecorded::Ended)
-    );
+    assert_eq!(recorder.record(Lifecycle::Stopped).await, Err(NotRecorded::Ended));
     recorder.record_later(Lifecycle::Stopped);
     assert_eq!(fake.uids().len(), 700);
 }
@@ -455,10 +361,7 @@ async fn draining_delivers_everything_and_ends_the_delivery() {
 async fn draining_says_what_it_could_not_deliver() {
     let (recorder, running) = start(vec![url(nobody().await)]);
     (0..3).for_each(|_| recorder.record_later(fault(GOOD)));
-    assert_eq!(
-        recorder.drain(Duration::from_millis(200)).await,
-        Err(Undelivered { events: 3 })
-    );
+    assert_eq!(recorder.drain(Duration::from_millis(200)).await, Err(Undelivered { events: 3 }));
     running.await.unwrap();
 }
 

@@ -38,12 +38,7 @@ impl Actor {
     pub(super) fn to_json(&self, origin: &Origin) -> Value {
         // user.type_id: 0 unknown, 3 system, 4 service (OCSF 1.8.0, object user).
         match self {
-            Self::ServiceAccount {
-                account,
-                uid,
-                pod,
-                credential,
-            } => json!({
+            Self::ServiceAccount { account, uid, pod, credential } => json!({
                 "user": {
                     "type_id": 4,
                     "type": "ServiceAccount",

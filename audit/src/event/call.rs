@@ -67,40 +67,15 @@ pub struct Operation {
 
 impl Operation {
     /// A refresh token used at Login with Amazon.
-    pub const LWA_REFRESH: Self = Self {
-        api: "lwa",
-        version: "o2",
-        id: "refreshToken",
-        act: Act::Create,
-    };
+    pub const LWA_REFRESH: Self = Self { api: "lwa", version: "o2", id: "refreshToken", act: Act::Create };
     /// OpenTeam's own token handed out at `/auth/o2/token`.
-    pub const TOKEN: Self = Self {
-        api: "openteam",
-        version: "o2",
-        id: "issueToken",
-        act: Act::Create,
-    };
+    pub const TOKEN: Self = Self { api: "openteam", version: "o2", id: "issueToken", act: Act::Create };
     /// Amazon's own access token handed out, where a connection allows that.
-    pub const CREDENTIAL: Self = Self {
-        api: "openteam",
-        version: "v1",
-        id: "handOutCredential",
-        act: Act::Read,
-    };
+    pub const CREDENTIAL: Self = Self { api: "openteam", version: "v1", id: "handOutCredential", act: Act::Read };
     /// `/openteam/v1/connections`.
-    pub const CONNECTIONS: Self = Self {
-        api: "openteam",
-        version: "v1",
-        id: "listConnections",
-        act: Act::Read,
-    };
+    pub const CONNECTIONS: Self = Self { api: "openteam", version: "v1", id: "listConnections", act: Act::Read };
     /// A path that is no operation we know.
-    pub const UNKNOWN: Self = Self {
-        api: "unknown",
-        version: "unknown",
-        id: "unknown",
-        act: Act::Other,
-    };
+    pub const UNKNOWN: Self = Self { api: "unknown", version: "unknown", id: "unknown", act: Act::Other };
 }
 
 /// How far the call is.
@@ -156,9 +131,7 @@ impl Call {
     pub(super) fn shape(&self) -> Shape<'_> {
         let (severity, message) = match self.phase {
             Phase::Intent => (Severity::Informational, "call intended"),
-            Phase::Outcome { status: 400.., .. } => {
-                (Severity::Informational, "call answered with an error")
-            }
+            Phase::Outcome { status: 400.., .. } => (Severity::Informational, "call answered with an error"),
             Phase::Outcome { .. } => (Severity::Informational, "call answered"),
             Phase::Failed { .. } => (Severity::Low, "call failed"),
             Phase::Refused { .. } => (Severity::Low, "call refused"),
@@ -176,16 +149,12 @@ impl Call {
     }
 
     pub(super) fn body(&self, origin: &super::Origin) -> Value {
-        let Operation {
-            api, version, id, ..
-        } = self.operation;
+        let Operation { api, version, id, .. } = self.operation;
         let marketplaces = self.marketplaces.iter().take(MOST_LISTED);
         let resources = self.resources.iter().take(MOST_LISTED);
         let listed: Vec<Value> = marketplaces
             .map(|id| json!({ "type": "Marketplace", "uid": id.as_str() }))
-            .chain(
-                resources.map(|digest| json!({ "type": "PathParameter", "uid": digest.as_str() })),
-            )
+            .chain(resources.map(|digest| json!({ "type": "PathParameter", "uid": digest.as_str() })))
             .collect();
         let mut body = json!({
             "actor": self.actor.to_json(origin),

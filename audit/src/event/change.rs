@@ -169,17 +169,14 @@ impl EntityChange {
             Change::InputAccepted(of) => (None, field(*of)),
             Change::InputSuperseded(of) => (Some(Reason::new("Superseded")), field(*of)),
             Change::InputRefused(of, reason) => (Some(*reason), field(*of)),
-            Change::Unauthorized(reason) | Change::CertificateRefused(reason) => {
-                (Some(*reason), json!({}))
-            }
+            Change::Unauthorized(reason) | Change::CertificateRefused(reason) => (Some(*reason), json!({})),
             Change::Contained(incidents) => {
                 let named: Vec<&Name> = incidents.iter().take(MOST_INCIDENTS).collect();
                 (None, json!({ "unmapped": { "incidents": named } }))
             }
-            Change::CertificateIssued(to, until) => (
-                None,
-                json!({ "unmapped": { "issued_to": to, "expires_at": millis(*until) } }),
-            ),
+            Change::CertificateIssued(to, until) => {
+                (None, json!({ "unmapped": { "issued_to": to, "expires_at": millis(*until) } }))
+            }
             Change::Authorized | Change::Restored => (None, json!({})),
         };
         let mut body = json!({

@@ -17,12 +17,8 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::EntityManagement,
-        Self::ApplicationLifecycle,
-        Self::ApiActivity,
-        Self::ApplicationError,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::EntityManagement, Self::ApplicationLifecycle, Self::ApiActivity, Self::ApplicationError];
 
     /// `class_uid`.
     pub const fn uid(self) -> u64 {

@@ -19,10 +19,7 @@ impl Digest {
     /// Anything a reader of the record could try out (an e-mail address, an order id) needs
     /// [`DigestKey::digest`].
     pub fn of_unguessable(value: &[u8]) -> Self {
-        Self(format!(
-            "sha256:{}",
-            HEXLOWER.encode(&Sha256::digest(value))
-        ))
+        Self(format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(value))))
     }
 
     /// The digest as it stands in events.
@@ -49,13 +46,9 @@ impl DigestKey {
     /// HMAC-SHA-256 (RFC 2104) of `value`.
     pub fn digest(&self, value: &[u8]) -> Digest {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         mac.update(value);
-        Digest(format!(
-            "hmac-sha256:{}",
-            HEXLOWER.encode(&mac.finalize().into_bytes())
-        ))
+        Digest(format!("hmac-sha256:{}", HEXLOWER.encode(&mac.finalize().into_bytes())))
     }
 
     /// The digest of an e-mail address, whose case and surrounding space do not count.
@@ -80,9 +73,7 @@ mod tests {
         let mut key = [0; 32];
         key[..4].copy_from_slice(b"Jefe");
         assert_eq!(
-            DigestKey::new(key)
-                .digest(b"what do ya want for nothing?")
-                .as_str(),
+            DigestKey::new(key).digest(b"what do ya want for nothing?").as_str(),
             "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
     }
@@ -105,9 +96,6 @@ mod tests {
 
     #[test]
     fn a_key_does_not_show() {
-        assert_eq!(
-            format!("{:?}", DigestKey::new([7; 32])),
-            "DigestKey(redacted)"
-        );
+        assert_eq!(format!("{:?}", DigestKey::new([7; 32])), "DigestKey(redacted)");
     }
 }

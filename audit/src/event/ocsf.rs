@@ -34,13 +34,7 @@ pub(super) struct Shape<'a> {
 /// The whole event: what all classes share, around `body`.
 ///
 /// Team and connection stand in `unmapped`, in the same place whatever the class, so that one filter finds them.
-pub(super) fn event(
-    shape: &Shape<'_>,
-    body: Value,
-    origin: &Origin,
-    time: Timestamp,
-    uid: Uuid,
-) -> Value {
+pub(super) fn event(shape: &Shape<'_>, body: Value, origin: &Origin, time: Timestamp, uid: Uuid) -> Value {
     let team = shape.target.map(|target| &target.team);
     let mut event = json!({
         "class_uid": shape.class.uid(),
@@ -90,9 +84,7 @@ pub(super) fn merge(value: &mut Value, more: Value) {
 fn without_nulls(value: &mut Value) {
     if let Value::Object(members) = value {
         members.values_mut().for_each(without_nulls);
-        members.retain(|_, value| {
-            !value.is_null() && value.as_object().is_none_or(|of| !of.is_empty())
-        });
+        members.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|of| !of.is_empty()));
     }
 }
 
@@ -124,55 +116,28 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
     let class_uid = number(members, "class_uid")?;
     let class = Class::from_uid(class_uid).ok_or(Misshapen::UnknownClass { class_uid })?;
     if !class.writers().contains(&writer) {
-        return Err(Misshapen::NotItsClass {
-            class_uid,
-            role: writer,
-        });
+        return Err(Misshapen::NotItsClass { class_uid, role: writer });
     }
     let activity = number(members, "activity_id")?;
-    demand(
-        number(members, "category_uid")? == class.category(),
-        "category_uid",
-    )?;
+    demand(number(members, "category_uid")? == class.category(), "category_uid")?;
     demand(activity <= 99, "activity_id")?;
-    demand(
-        number(members, "type_uid")? == class_uid * 100 + activity,
-        "type_uid",
-    )?;
-    demand(
-        matches!(number(members, "severity_id")?, 0..=6 | 99),
-        "severity_id",
-    )?;
+    demand(number(members, "type_uid")? == class_uid * 100 + activity, "type_uid")?;
+    demand(matches!(number(members, "severity_id")?, 0..=6 | 99), "severity_id")?;
     number(members, "time")?;
 
     let metadata = object(members, "metadata", "metadata")?;
-    demand(
-        metadata.get("version").and_then(Value::as_str) == Some(VERSION),
-        "metadata.version",
-    )?;
+    demand(metadata.get("version").and_then(Value::as_str) == Some(VERSION), "metadata.version")?;
     let product = object(metadata, "product", "metadata.product")?;
-    demand(
-        product.get("name").is_some_and(Value::is_string),
-        "metadata.product.name",
-    )?;
-    let uid = metadata
-        .get("uid")
-        .and_then(Value::as_str)
-        .and_then(|uid| Uuid::try_parse(uid).ok());
-    demand(
-        uid.is_some_and(|uid| uid.get_version_num() == 7),
-        "metadata.uid",
-    )?;
+    demand(product.get("name").is_some_and(Value::is_string), "metadata.product.name")?;
+    let uid = metadata.get("uid").and_then(Value::as_str).and_then(|uid| Uuid::try_parse(uid).ok());
+    demand(uid.is_some_and(|uid| uid.get_version_num() == 7), "metadata.uid")?;
 
     match class {
         Class::ApiActivity => {
             object(members, "actor", "actor")?;
             object(members, "src_endpoint", "src_endpoint")?;
             let api = object(members, "api", "api")?;
-            demand(
-                api.get("operation").is_some_and(Value::is_string),
-                "api.operation",
-            )?;
+            demand(api.get("operation").is_some_and(Value::is_string), "api.operation")?;
         }
         Class::EntityManagement => {
             object(members, "entity", "entity")?;
@@ -186,10 +151,7 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
 }
 
 fn number(members: &Map<String, Value>, name: &'static str) -> Result<u64, Misshapen> {
-    members
-        .get(name)
-        .and_then(Value::as_u64)
-        .ok_or(Misshapen::Member { name })
+    members.get(name).and_then(Value::as_u64).ok_or(Misshapen::Member { name })
 }
 
 fn object<'a>(
@@ -197,18 +159,11 @@ fn object<'a>(
     key: &str,
     name: &'static str,
 ) -> Result<&'a Map<String, Value>, Misshapen> {
-    members
-        .get(key)
-        .and_then(Value::as_object)
-        .ok_or(Misshapen::Member { name })
+    members.get(key).and_then(Value::as_object).ok_or(Misshapen::Member { name })
 }
 
 fn demand(right: bool, name: &'static str) -> Result<(), Misshapen> {
-    if right {
-        Ok(())
-    } else {
-        Err(Misshapen::Member { name })
-    }
+    if right { Ok(()) } else { Err(Misshapen::Member { name }) }
 }
 
 /// Why a recorder does not store an event.

@@ -22,19 +22,11 @@ fn time() -> Timestamp {
 }
 
 fn origin(role: Role) -> Origin {
-    Origin {
-        role,
-        pod: name(&format!("{role}-0")),
-        version: "0.1.0",
-    }
+    Origin { role, pod: name(&format!("{role}-0")), version: "0.1.0" }
 }
 
 fn target() -> Option<Target> {
-    Some(Target {
-        team: object("acme", "acme"),
-        team_uid: Some(uid(1)),
-        connection: Some(object("acme", "acme-na")),
-    })
+    Some(Target { team: object("acme", "acme"), team_uid: Some(uid(1)), connection: Some(object("acme", "acme-na")) })
 }
 
 fn key() -> DigestKey {
@@ -56,12 +48,7 @@ fn call(phase: Phase) -> Call {
         actor: service_account(),
         source: Source::Address(IpAddr::from([10, 1, 2, 3])),
         target: target(),
-        operation: Operation {
-            api: "orders",
-            version: "v0",
-            id: "getOrder",
-            act: Act::of_method("GET"),
-        },
+        operation: Operation { api: "orders", version: "v0", id: "getOrder", act: Act::of_method("GET") },
         marketplaces: vec![MarketplaceId::parse("ATVPDKIKX0DER").unwrap()],
         resources: vec![key().digest(b"902-3159896-1390916")],
         expires_at: None,
@@ -75,12 +62,7 @@ fn change(kind: Kind, of: &str, change: Change) -> EntityChange {
     EntityChange {
         correlation: None,
         target,
-        entity: Entity {
-            kind,
-            namespace,
-            name: name(of),
-            uid: Some(uid(4)),
-        },
+        entity: Entity { kind, namespace, name: name(of), uid: Some(uid(4)) },
         change,
     }
 }
@@ -89,27 +71,17 @@ fn change(kind: Kind, of: &str, change: Change) -> EntityChange {
 fn samples() -> Vec<(&'static str, Role, Activity)> {
     use CredentialField::{ClientSecret, RefreshToken};
     use Role::{Gateway, Operator, Recorder};
-    let answered = Phase::Outcome {
-        status: 200,
-        latency: Duration::from_millis(180),
-    };
+    let answered = Phase::Outcome { status: 200, latency: Duration::from_millis(180) };
     let token = Call {
-        actor: Actor::RuntimeToken {
-            token: object("acme", "laptop"),
-            issuer: key().email("ann@example.com"),
-        },
+        actor: Actor::RuntimeToken { token: object("acme", "laptop"), issuer: key().email("ann@example.com") },
         operation: Operation::TOKEN,
         marketplaces: vec![],
         resources: vec![],
         expires_at: Some(time()),
         ..call(Phase::Intent)
     };
-    let refresh = Call {
-        actor: Actor::Itself,
-        source: Source::Itself,
-        operation: Operation::LWA_REFRESH,
-        ..token.clone()
-    };
+    let refresh =
+        Call { actor: Actor::Itself, source: Source::Itself, operation: Operation::LWA_REFRESH, ..token.clone() };
     let unauthenticated = RefusedCallers {
         source: Network::of(IpAddr::from([203, 0, 113, 9])),
         reason: Reason::new("UnknownToken"),
@@ -121,132 +93,44 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     let input = |of| change(Kind::SealedCredential, "acme-na-token", of);
     let connection = |of| change(Kind::AmazonConnection, "acme-na", of);
     let request = |of| change(Kind::CertificateSigningRequest, "openteam-gateway-0", of);
-    let gateway = Peer {
-        role: Gateway,
-        pod: name("gateway-0"),
-    };
-    let unexpected = Fault::Unexpected {
-        reason: Reason::new("ObjectDoesNotParse"),
-        target: target(),
-    };
+    let gateway = Peer { role: Gateway, pod: name("gateway-0") };
+    let unexpected = Fault::Unexpected { reason: Reason::new("ObjectDoesNotParse"), target: target() };
     vec![
         ("call intended", Gateway, call(Phase::Intent).into()),
         ("call answered", Gateway, call(answered).into()),
-        (
-            "call answered with an error",
-            Gateway,
-            call(Phase::Outcome {
-                status: 429,
-                latency: Duration::ZERO,
-            })
-            .into(),
-        ),
-        (
-            "call failed",
-            Gateway,
-            call(Phase::Failed {
-                reason: Reason::new("AmazonUnreachable"),
-            })
-            .into(),
-        ),
+        ("call answered with an error", Gateway, call(Phase::Outcome { status: 429, latency: Duration::ZERO }).into()),
+        ("call failed", Gateway, call(Phase::Failed { reason: Reason::new("AmazonUnreachable") }).into()),
         (
             "call refused",
             Gateway,
-            call(Phase::Refused {
-                reason: Reason::new("MarketplaceNotInScope"),
-                status: 403,
-            })
-            .into(),
+            call(Phase::Refused { reason: Reason::new("MarketplaceNotInScope"), status: 403 }).into(),
         ),
         ("token handed out", Gateway, token.into()),
         ("refresh", Gateway, refresh.into()),
         ("unknown callers refused", Gateway, unauthenticated.into()),
-        (
-            "credential sealed",
-            Operator,
-            stored(Change::CredentialSealed(RefreshToken, 3)).into(),
-        ),
-        (
-            "credential opened",
-            Operator,
-            stored(Change::CredentialOpened(ClientSecret, 3)).into(),
-        ),
-        (
-            "credential unopenable",
-            Gateway,
-            stored(Change::CredentialUnopenable(RefreshToken, 3)).into(),
-        ),
-        (
-            "credential resealed",
-            Operator,
-            stored(Change::CredentialResealed(RefreshToken, 4)).into(),
-        ),
-        (
-            "input accepted",
-            Operator,
-            input(Change::InputAccepted(RefreshToken)).into(),
-        ),
-        (
-            "input superseded",
-            Operator,
-            input(Change::InputSuperseded(RefreshToken)).into(),
-        ),
-        (
-            "input refused",
-            Operator,
-            input(Change::InputRefused(
-                ClientSecret,
-                Reason::new("UnknownKey"),
-            ))
-            .into(),
-        ),
-        (
-            "authorized",
-            Operator,
-            connection(Change::Authorized).into(),
-        ),
-        (
-            "unauthorized",
-            Operator,
-            connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into(),
-        ),
-        (
-            "contained",
-            Gateway,
-            connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into(),
-        ),
+        ("credential sealed", Operator, stored(Change::CredentialSealed(RefreshToken, 3)).into()),
+        ("credential opened", Operator, stored(Change::CredentialOpened(ClientSecret, 3)).into()),
+        ("credential unopenable", Gateway, stored(Change::CredentialUnopenable(RefreshToken, 3)).into()),
+        ("credential resealed", Operator, stored(Change::CredentialResealed(RefreshToken, 4)).into()),
+        ("input accepted", Operator, input(Change::InputAccepted(RefreshToken)).into()),
+        ("input superseded", Operator, input(Change::InputSuperseded(RefreshToken)).into()),
+        ("input refused", Operator, input(Change::InputRefused(ClientSecret, Reason::new("UnknownKey"))).into()),
+        ("authorized", Operator, connection(Change::Authorized).into()),
+        ("unauthorized", Operator, connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into()),
+        ("contained", Gateway, connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into()),
         ("restored", Gateway, connection(Change::Restored).into()),
-        (
-            "certificate issued",
-            Operator,
-            request(Change::CertificateIssued(gateway, time())).into(),
-        ),
+        ("certificate issued", Operator, request(Change::CertificateIssued(gateway, time())).into()),
         (
             "certificate refused",
             Operator,
-            request(Change::CertificateRefused(Reason::new(
-                "NotAServiceAccountOfOurs",
-            )))
-            .into(),
+            request(Change::CertificateRefused(Reason::new("NotAServiceAccountOfOurs"))).into(),
         ),
         ("started", Recorder, Lifecycle::Started.into()),
         ("stopped", Role::Webhook, Lifecycle::Stopped.into()),
         ("unexpected error", Operator, unexpected.into()),
-        (
-            "events lost",
-            Role::Portal,
-            Fault::EventsLost { count: 12 }.into(),
-        ),
-        (
-            "journal cut",
-            Recorder,
-            Fault::JournalCut { bytes: 311 }.into(),
-        ),
-        (
-            "journal damaged",
-            Recorder,
-            Fault::JournalDamaged { bytes: 1 }.into(),
-        ),
+        ("events lost", Role::Portal, Fault::EventsLost { count: 12 }.into()),
+        ("journal cut", Recorder, Fault::JournalCut { bytes: 311 }.into()),
+        ("journal damaged", Recorder, Fault::JournalDamaged { bytes: 1 }.into()),
     ]
 }
 
@@ -256,10 +140,8 @@ fn event(role: Role, activity: &Activity) -> Event {
 
 #[test]
 fn events_are_written_as_ever() {
-    let events: BTreeMap<&str, Value> = samples()
-        .into_iter()
-        .map(|(name, role, activity)| (name, event(role, &activity).json))
-        .collect();
+    let events: BTreeMap<&str, Value> =
+        samples().into_iter().map(|(name, role, activity)| (name, event(role, &activity).json)).collect();
     let written = serde_json::to_string_pretty(&events).unwrap() + "\n";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/event/golden.json");
     if std::env::var_os("BLESS").is_some() {
@@ -273,30 +155,15 @@ fn a_recorder_takes_every_event_from_the_roles_that_produce_it_and_from_no_other
     for (sample, role, activity) in samples() {
         let event = event(role, &activity);
         let line = event.to_line();
-        assert_eq!(
-            check(line.as_bytes(), role),
-            Ok(event.into_checked()),
-            "{sample}"
-        );
+        assert_eq!(check(line.as_bytes(), role), Ok(event.into_checked()), "{sample}");
         for other in Role::ALL {
-            let class_uid = serde_json::from_str::<Value>(&line).unwrap()["class_uid"]
-                .as_u64()
-                .unwrap();
-            let expected = Class::from_uid(class_uid)
-                .unwrap()
-                .writers()
-                .contains(&other);
+            let class_uid = serde_json::from_str::<Value>(&line).unwrap()["class_uid"].as_u64().unwrap();
+            let expected = Class::from_uid(class_uid).unwrap().writers().contains(&other);
             match check(line.as_bytes(), other) {
                 Ok(_) => assert!(expected, "{sample} from {other}"),
                 Err(error) => {
                     assert!(!expected, "{sample} from {other}");
-                    assert_eq!(
-                        error,
-                        Misshapen::NotItsClass {
-                            class_uid,
-                            role: other
-                        }
-                    );
+                    assert_eq!(error, Misshapen::NotItsClass { class_uid, role: other });
                 }
             }
         }
@@ -309,13 +176,7 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
     let without = |path: &str| {
         let mut event = good.clone();
         let (parent, member) = path.rsplit_once('/').unwrap();
-        event
-            .pointer_mut(parent)
-            .unwrap()
-            .as_object_mut()
-            .unwrap()
-            .remove(member)
-            .unwrap();
+        event.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(member).unwrap();
         event
     };
     let with = |path: &str, value: Value| {
@@ -347,31 +208,15 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
         (with("/severity_id", json!(7)), "severity_id"),
         (with("/time", json!("2026-11-23T10:00:00Z")), "time"),
         (with("/time", json!(1.5)), "time"),
-        (
-            with("/metadata/version", json!("1.9.0")),
-            "metadata.version",
-        ),
+        (with("/metadata/version", json!("1.9.0")), "metadata.version"),
         (with("/metadata/uid", json!("not-a-uid")), "metadata.uid"),
-        (
-            with(
-                "/metadata/uid",
-                json!("9f1c7ab2-2a53-4d6e-8f0a-6c1f2f1f3b44"),
-            ),
-            "metadata.uid",
-        ),
-        (
-            with("/metadata/product/name", json!(1)),
-            "metadata.product.name",
-        ),
+        (with("/metadata/uid", json!("9f1c7ab2-2a53-4d6e-8f0a-6c1f2f1f3b44")), "metadata.uid"),
+        (with("/metadata/product/name", json!(1)), "metadata.product.name"),
         (with("/actor", json!("me")), "actor"),
         (with("/api/operation", Value::Null), "api.operation"),
     ] {
         let line = event.to_string();
-        assert_eq!(
-            check(line.as_bytes(), Role::Gateway),
-            Err(Misshapen::Member { name: member }),
-            "{line}"
-        );
+        assert_eq!(check(line.as_bytes(), Role::Gateway), Err(Misshapen::Member { name: member }), "{line}");
     }
     let unknown = with("/class_uid", json!(1001)).to_string();
     for (line, why) in [
@@ -382,16 +227,8 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
         (b"[]", Misshapen::NotAnObject),
         (b"\"event\"", Misshapen::NotAnObject),
         (b"{}", Misshapen::Member { name: "class_uid" }),
-        (
-            unknown.as_bytes(),
-            Misshapen::UnknownClass { class_uid: 1001 },
-        ),
-        (
-            &[b' '; MAX_EVENT_BYTES + 1],
-            Misshapen::TooLong {
-                bytes: MAX_EVENT_BYTES + 1,
-            },
-        ),
+        (unknown.as_bytes(), Misshapen::UnknownClass { class_uid: 1001 }),
+        (&[b' '; MAX_EVENT_BYTES + 1], Misshapen::TooLong { bytes: MAX_EVENT_BYTES + 1 }),
     ] {
         assert_eq!(check(line, Role::Gateway), Err(why));
     }
@@ -400,21 +237,9 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
 #[test]
 fn the_longest_event_of_each_kind_fits() {
     let long = || name(&"n".repeat(253));
-    let longest = || ObjectName {
-        namespace: long(),
-        name: long(),
-    };
-    let target = || {
-        Some(Target {
-            team: longest(),
-            team_uid: Some(uid(1)),
-            connection: Some(longest()),
-        })
-    };
-    let origin = Origin {
-        pod: long(),
-        ..origin(Role::Gateway)
-    };
+    let longest = || ObjectName { namespace: long(), name: long() };
+    let target = || Some(Target { team: longest(), team_uid: Some(uid(1)), connection: Some(longest()) });
+    let origin = Origin { pod: long(), ..origin(Role::Gateway) };
     let calls = Call {
         actor: Actor::ServiceAccount {
             account: longest(),
@@ -427,27 +252,16 @@ fn the_longest_event_of_each_kind_fits() {
         marketplaces: vec![MarketplaceId::parse(&"A".repeat(20)).unwrap(); 2 * MOST_LISTED],
         resources: vec![key().digest(b"x"); 2 * MOST_LISTED],
         expires_at: Some(time()),
-        ..call(Phase::Refused {
-            reason: Reason::new("AReasonThatIsFairlyLongAsReasonsGo"),
-            status: 403,
-        })
+        ..call(Phase::Refused { reason: Reason::new("AReasonThatIsFairlyLongAsReasonsGo"), status: 403 })
     };
     let contained = EntityChange {
         target: target(),
         correlation: Some(Correlation(uid(5))),
-        ..change(
-            Kind::AmazonConnection,
-            "x",
-            Change::Contained(vec![long(); 2 * MOST_INCIDENTS]),
-        )
+        ..change(Kind::AmazonConnection, "x", Change::Contained(vec![long(); 2 * MOST_INCIDENTS]))
     };
     for activity in [Activity::from(calls), contained.into()] {
         let event = activity.event(&origin, time(), uid(0));
-        assert!(
-            event.to_line().len() <= MAX_EVENT_BYTES,
-            "{}",
-            event.to_line().len()
-        );
+        assert!(event.to_line().len() <= MAX_EVENT_BYTES, "{}", event.to_line().len());
         assert_eq!(event.json["metadata"]["is_truncated"], true);
     }
 }
@@ -470,16 +284,9 @@ fn no_text_of_a_caller_gets_into_an_event_unhashed() {
         assert!(ObjectName::parse("acme", secret).is_err());
         assert!(format!("acme/{secret}").parse::<ObjectName>().is_err());
         assert!(MarketplaceId::parse(secret).is_err());
-        assert!(
-            format!("openteam://gateway/{secret}")
-                .parse::<Peer>()
-                .is_err()
-        );
-        for digest in [
-            key().digest(secret.as_bytes()),
-            key().email(secret),
-            Digest::of_unguessable(secret.as_bytes()),
-        ] {
+        assert!(format!("openteam://gateway/{secret}").parse::<Peer>().is_err());
+        for digest in [key().digest(secret.as_bytes()), key().email(secret), Digest::of_unguessable(secret.as_bytes())]
+        {
             let (kind, hex) = digest.as_str().split_once(':').unwrap();
             assert!(["hmac-sha256", "sha256"].contains(&kind));
             assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -22,20 +22,14 @@ impl Name {
     /// [`NotAName`] for everything else; the error does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, NotAName> {
         let label = |label: &str| {
-            label
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
                 && !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
                 && label != "amzn1"
         };
         let fits = text.len() <= 253 && text.split('.').all(label);
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NotAName { length: text.len() })
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err(NotAName { length: text.len() }) }
     }
 
     /// The name as text.
@@ -87,10 +81,7 @@ impl ObjectName {
     /// # Errors
     /// [`NotAName`] when one of them is none.
     pub fn parse(namespace: &str, name: &str) -> Result<Self, NotAName> {
-        Ok(Self {
-            namespace: Name::parse(namespace)?,
-            name: Name::parse(name)?,
-        })
+        Ok(Self { namespace: Name::parse(namespace)?, name: Name::parse(name)? })
     }
 }
 
@@ -104,9 +95,7 @@ impl std::str::FromStr for ObjectName {
     type Err = NotAName;
 
     fn from_str(text: &str) -> Result<Self, NotAName> {
-        let (namespace, name) = text
-            .split_once('/')
-            .ok_or(NotAName { length: text.len() })?;
+        let (namespace, name) = text.split_once('/').ok_or(NotAName { length: text.len() })?;
         Self::parse(namespace, name)
     }
 }
@@ -123,14 +112,8 @@ impl MarketplaceId {
     pub fn parse(text: &str) -> Result<Self, NotAMarketplace> {
         let fits = (10..=20).contains(&text.len())
             && text.starts_with('A')
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NotAMarketplace)
-        }
+            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if fits { Ok(Self(text.to_owned())) } else { Err(NotAMarketplace) }
     }
 
     /// The id as text.
@@ -229,14 +212,7 @@ mod tests {
 
     #[test]
     fn kubernetes_names_are_taken() {
-        for name in [
-            "a",
-            "acme-na",
-            "gateway-7c9f8d-x2x4z",
-            "0",
-            "a.b-c.d",
-            &"a".repeat(253),
-        ] {
+        for name in ["a", "acme-na", "gateway-7c9f8d-x2x4z", "0", "a.b-c.d", &"a".repeat(253)] {
             assert_eq!(Name::parse(name).unwrap().as_str(), name);
         }
     }
@@ -262,11 +238,7 @@ mod tests {
             format!("otrt_acme_bot_{hex}"),
             "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln".into(),
         ] {
-            assert_eq!(
-                Name::parse(&text),
-                Err(NotAName { length: text.len() }),
-                "{text}"
-            );
+            assert_eq!(Name::parse(&text), Err(NotAName { length: text.len() }), "{text}");
         }
     }
 
@@ -275,15 +247,7 @@ mod tests {
         for id in ["ATVPDKIKX0DER", "A1F83G8C2ARO7P", "A2EUQ1WTGCTBG2"] {
             assert_eq!(MarketplaceId::parse(id).unwrap().as_str(), id);
         }
-        for text in [
-            "",
-            "US",
-            "ATVPDKIK",
-            "BTVPDKIKX0DER",
-            "atvpdkikx0der",
-            "ATVPDKIKX0DER,A1F83",
-            &"A".repeat(21),
-        ] {
+        for text in ["", "US", "ATVPDKIK", "BTVPDKIKX0DER", "atvpdkikx0der", "ATVPDKIKX0DER,A1F83", &"A".repeat(21)] {
             assert_eq!(MarketplaceId::parse(text), Err(NotAMarketplace), "{text}");
         }
     }

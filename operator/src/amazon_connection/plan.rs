@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use access::{Containment, Entry, Index};
 use crds::{
-    AmazonApplication, AmazonConnection, AmazonConnectionStatus, Participation, ProvenCredentials, StoredCredential, Team,
-    condition::{AUTHORIZED, CREDENTIAL_CURRENT, READY, State, find, set},
+    AmazonApplication, AmazonConnection, AmazonConnectionStatus, NamespacedReference, Participation, ProvenCredentials, StoredCredential, Team,
+    condition::{AUTHORIZED, READY, State, find, set},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
@@ -13,6 +13,7 @@ use kube::{Resource, core::DeserializeGuard};
 use seal::KeyId;
 
 use crate::{
+    credential,
     endpoint::{Addresses, addresses},
     subject::{contained_states, reference},
 };
@@ -167,7 +168,8 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
         Err(missing) => missing.clone(),
         Ok(_) => ready(connection, &authorized, &status.participations),
     });
-    for state in [ready, authorized, contained, credential_current(seen)] {
+    let current = credential::current(seen.refresh_token, seen.active_key, "refresh token");
+    for state in [ready, authorized, contained, current] {
         set(&mut status.conditions, state, generation, seen.now);
     }
     // What belongs to another refresh token says nothing about this one's seller.
@@ -182,16 +184,17 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
 
 fn contained_by(seen: &Observed<'_>) -> Vec<Containment> {
     let name = reference(&seen.connection.metadata);
-    // Only their metadata count here, parsed or not, so the objects themselves need not be copied.
-    let entry = |meta: &ObjectMeta| (reference(meta), Arc::new(meta.clone()));
     let index = Index {
-        teams: Arc::new(seen.team.map(|team| entry(team.meta())).map(|(k, v)| (k, Entry::Unreadable(v))).into_iter().collect()),
-        applications: Arc::new(
-            seen.application.map(|it| entry(it.meta())).map(|(k, v)| (k, Entry::Unreadable(v))).into_iter().collect(),
-        ),
+        teams: Arc::new(seen.team.map(|team| entry_of(team.meta())).into_iter().collect()),
+        applications: Arc::new(seen.application.map(|it| entry_of(it.meta())).into_iter().collect()),
         ..Index::default()
     };
     access::contained(&index, &name, seen.connection)
+}
+
+/// Only metadata count for containment, parsed or not, so the objects themselves need not be copied.
+fn entry_of<K>(meta: &ObjectMeta) -> (NamespacedReference, Entry<K>) {
+    (reference(meta), Entry::Unreadable(Arc::new(meta.clone())))
 }
 
 fn incidents(by: &[Containment]) -> Vec<String> {
@@ -309,8 +312,4 @@ fn ready(connection: &AmazonConnection, authorized: &State, participations: &[Pa
     } else {
         State::yes(READY, "Ready", format!("the seller does not take part in {list}; calls naming them will fail"))
     }
-}
-
-fn credential_current(seen: &Observed<'_>) -> State {
-    crate::credential::current(seen.refresh_token, seen.active_key, "refresh token")
 }

@@ -28,9 +28,7 @@ impl Segment for File {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         if self.metadata()?.len() < length {
             // Setting the length would fill the hole with zeroes and hide that acknowledged records are gone.
-            return Err(io::Error::other(
-                "segment is shorter than what was stored in it",
-            ));
+            return Err(io::Error::other("segment is shorter than what was stored in it"));
         }
         self.set_len(length)?;
         self.sync_all()
@@ -57,9 +55,6 @@ impl Default for Disk {
             }
             Ok(Box::new(file) as Box<dyn Segment>)
         };
-        Self {
-            open: Box::new(open),
-            segment_bytes: 64 * 1024 * 1024,
-        }
+        Self { open: Box::new(open), segment_bytes: 64 * 1024 * 1024 }
     }
 }

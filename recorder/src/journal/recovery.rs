@@ -39,17 +39,9 @@ pub(crate) fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        let digits = name
-            .strip_prefix("journal-")
-            .and_then(|name| name.strip_suffix(".otj"));
-        if let Some(first) = digits
-            .filter(|digits| digits.len() == 20)
-            .and_then(|digits| digits.parse().ok())
-        {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let digits = name.strip_prefix("journal-").and_then(|name| name.strip_suffix(".otj"));
+        if let Some(first) = digits.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse().ok()) {
             found.push((first, path));
         }
     }
@@ -64,20 +56,9 @@ pub(crate) fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 pub(super) fn recover(dir: &Path) -> io::Result<(Recovery, End)> {
     let mut recovery = Recovery::default();
     let Some((first_sequence, path)) = segments(dir)?.pop() else {
-        return Ok((
-            recovery,
-            End {
-                first_sequence: 1,
-                length: 0,
-                next_sequence: 1,
-            },
-        ));
+        return Ok((recovery, End { first_sequence: 1, length: 0, next_sequence: 1 }));
     };
-    let mut end = End {
-        first_sequence,
-        length: 0,
-        next_sequence: first_sequence,
-    };
+    let mut end = End { first_sequence, length: 0, next_sequence: first_sequence };
     for piece in Pieces::new(File::open(&path)?) {
         match piece? {
             Piece::Frame { offset, payload } => {
@@ -89,16 +70,8 @@ pub(super) fn recover(dir: &Path) -> io::Result<(Recovery, End)> {
                     _ => recovery.damaged_bytes += 8 + payload.len() as u64,
                 }
             }
-            Piece::Unreadable {
-                bytes,
-                at_end: false,
-                ..
-            } => recovery.damaged_bytes += bytes,
-            Piece::Unreadable {
-                offset,
-                bytes,
-                at_end: true,
-            } => {
+            Piece::Unreadable { bytes, at_end: false, .. } => recovery.damaged_bytes += bytes,
+            Piece::Unreadable { offset, bytes, at_end: true } => {
                 recovery.cut_bytes = bytes;
                 let file = OpenOptions::new().write(true).open(&path)?;
                 file.set_len(offset)?;
@@ -108,11 +81,7 @@ pub(super) fn recover(dir: &Path) -> io::Result<(Recovery, End)> {
     }
     // A segment without a single readable sequence would be named like the one that follows it.
     if recovery.damaged_bytes > 0 && end.next_sequence > first_sequence {
-        end = End {
-            first_sequence: end.next_sequence,
-            length: 0,
-            next_sequence: end.next_sequence,
-        };
+        end = End { first_sequence: end.next_sequence, length: 0, next_sequence: end.next_sequence };
     }
     Ok((recovery, end))
 }

@@ -1,43 +1,24 @@
-//! Journals that are cut, damaged, full and failing.
+//! Journals that are opened anew, cut and damaged.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-        mpsc as std_mpsc,
-    },
-};
+mod disk;
 
 use audit::{Lifecycle, Name, Reason, Role};
 use tempfile::TempDir;
 
-use super::{disk::Segment, recovery::segment_path, *};
+use super::{disk::Disk, recovery::segment_path, *};
 use crate::read::{Filter, Item, Printed, items, print};
 
 fn origin() -> Origin {
-    Origin {
-        role: Role::Recorder,
-        pod: Name::parse("recorder-0").unwrap(),
-        version: "0.1.0",
-    }
+    Origin { role: Role::Recorder, pod: Name::parse("recorder-0").unwrap(), version: "0.1.0" }
 }
 
 fn gateway() -> Peer {
-    Peer {
-        role: Role::Gateway,
-        pod: Name::parse("gateway-0").unwrap(),
-    }
+    Peer { role: Role::Gateway, pod: Name::parse("gateway-0").unwrap() }
 }
 
 fn events(count: usize) -> Vec<Checked> {
-    let fault = Fault::Unexpected {
-        reason: Reason::new("Test"),
-        target: None,
-    };
-    (0..count)
-        .map(|_| event(&origin(), &fault.clone().into()))
-        .collect()
+    let fault = Fault::Unexpected { reason: Reason::new("Test"), target: None };
+    (0..count).map(|_| event(&origin(), &fault.clone().into())).collect()
 }
 
 fn open(dir: &TempDir) -> Journal {
@@ -58,11 +39,7 @@ fn uid(event: &serde_json::Value) -> String {
 }
 
 fn flaws(dir: &Path) -> Vec<Item> {
-    items(dir)
-        .unwrap()
-        .map(Result::unwrap)
-        .filter(|item| !matches!(item, Item::Record(_)))
-        .collect()
+    items(dir).unwrap().map(Result::unwrap).filter(|item| !matches!(item, Item::Record(_))).collect()
 }
 
 /// A journal in `dir` with these batches, closed; returns the uids in order.
@@ -73,13 +50,7 @@ async fn written(dir: &TempDir, batches: &[usize]) -> Vec<String> {
         let batch = events(*count);
         written.extend(batch.iter().map(|event| uid(event.as_json())));
         let appended = journal.append(gateway(), batch).await.unwrap();
-        assert_eq!(
-            appended,
-            Appended {
-                count: *count,
-                last_sequence: written.len() as u64
-            }
-        );
+        assert_eq!(appended, Appended { count: *count, last_sequence: written.len() as u64 });
     }
     written
 }
@@ -91,22 +62,8 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
     assert_eq!(uids(dir.path()), expected);
     let journal = open(&dir);
     assert_eq!(*journal.recovery(), Recovery::default());
-    assert_eq!(
-        journal
-            .append(gateway(), events(1))
-            .await
-            .unwrap()
-            .last_sequence,
-        261
-    );
-    assert_eq!(
-        journal
-            .record(Lifecycle::Started)
-            .await
-            .unwrap()
-            .last_sequence,
-        262
-    );
+    assert_eq!(journal.append(gateway(), events(1)).await.unwrap().last_sequence, 261);
+    assert_eq!(journal.record(Lifecycle::Started).await.unwrap().last_sequence, 262);
     let now = uids(dir.path());
     expected.extend(now[260..].to_vec());
     assert_eq!(now, expected);
@@ -125,10 +82,7 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
 #[tokio::test]
 async fn an_empty_batch_is_refused() {
     let dir = TempDir::new().unwrap();
-    assert!(matches!(
-        open(&dir).append(gateway(), vec![]).await,
-        Err(AppendError::Empty)
-    ));
+    assert!(matches!(open(&dir).append(gateway(), vec![]).await, Err(AppendError::Empty)));
     assert_eq!(uids(dir.path()).len(), 0);
 }
 
@@ -143,28 +97,15 @@ async fn an_event_too_long_for_a_frame_refuses_its_batch_and_no_other() {
     let long = audit::check(line.as_bytes(), Role::Gateway).unwrap();
     let mut batch = events(2);
     batch.push(long);
-    assert!(matches!(
-        journal.append(gateway(), batch).await,
-        Err(AppendError::TooLong { index: 2 })
-    ));
-    assert_eq!(
-        journal
-            .append(gateway(), events(1))
-            .await
-            .unwrap()
-            .last_sequence,
-        1
-    );
+    assert!(matches!(journal.append(gateway(), batch).await, Err(AppendError::TooLong { index: 2 })));
+    assert_eq!(journal.append(gateway(), events(1)).await.unwrap().last_sequence, 1);
 }
 
 #[tokio::test]
 async fn a_journal_is_open_once() {
     let dir = TempDir::new().unwrap();
     let first = open(&dir);
-    assert!(matches!(
-        Journal::open(dir.path(), origin()),
-        Err(OpenError::Locked { .. })
-    ));
+    assert!(matches!(Journal::open(dir.path(), origin()), Err(OpenError::Locked { .. })));
     drop(first);
     open(&dir);
 }
@@ -187,23 +128,10 @@ async fn a_journal_cut_at_any_byte_of_its_last_write_keeps_everything_before_and
         let cut = end - good;
 
         let (recovery, recovered) = recovery::recover(crashed.path()).unwrap();
-        assert_eq!(
-            recovery,
-            Recovery {
-                cut_bytes: cut,
-                damaged_bytes: 0
-            },
-            "cut at {end}"
-        );
-        assert_eq!(
-            (recovered.length, recovered.next_sequence),
-            (good, 6 + kept as u64)
-        );
+        assert_eq!(recovery, Recovery { cut_bytes: cut, damaged_bytes: 0 }, "cut at {end}");
+        assert_eq!((recovered.length, recovered.next_sequence), (good, 6 + kept as u64));
         assert_eq!(uids(crashed.path()), [&before[..], &last[..kept]].concat());
-        assert_eq!(
-            recovery::recover(crashed.path()).unwrap(),
-            (Recovery::default(), recovered)
-        );
+        assert_eq!(recovery::recover(crashed.path()).unwrap(), (Recovery::default(), recovered));
     }
 }
 
@@ -217,24 +145,9 @@ async fn a_journal_that_was_cut_says_so_once_and_goes_on() {
     std::fs::write(&path, &whole[..second as usize + 100]).unwrap();
 
     let journal = open(&dir);
-    assert_eq!(
-        *journal.recovery(),
-        Recovery {
-            cut_bytes: 100,
-            damaged_bytes: 0
-        }
-    );
-    assert_eq!(
-        journal
-            .append(gateway(), events(1))
-            .await
-            .unwrap()
-            .last_sequence,
-        4
-    );
-    let Item::Record(report) = items(dir.path()).unwrap().nth(2).unwrap().unwrap() else {
-        panic!("no report")
-    };
+    assert_eq!(*journal.recovery(), Recovery { cut_bytes: 100, damaged_bytes: 0 });
+    assert_eq!(journal.append(gateway(), events(1)).await.unwrap().last_sequence, 4);
+    let Item::Record(report) = items(dir.path()).unwrap().nth(2).unwrap().unwrap() else { panic!("no report") };
     assert_eq!(report.event["status_detail"], "JournalCut");
     assert_eq!(report.event["unmapped"]["bytes"], 100);
     assert_eq!(report.writer, peer(&origin()));
@@ -271,55 +184,21 @@ async fn a_byte_changed_before_the_last_record_is_reported_and_nothing_is_cut() 
 
     let damaged = ends[1] - ends[0];
     let journal = open(&dir);
-    assert_eq!(
-        *journal.recovery(),
-        Recovery {
-            cut_bytes: 0,
-            damaged_bytes: damaged
-        }
-    );
-    assert_eq!(
-        journal
-            .append(gateway(), events(1))
-            .await
-            .unwrap()
-            .last_sequence,
-        5
-    );
+    assert_eq!(*journal.recovery(), Recovery { cut_bytes: 0, damaged_bytes: damaged });
+    assert_eq!(journal.append(gateway(), events(1)).await.unwrap().last_sequence, 5);
     drop(journal);
-    assert_eq!(
-        std::fs::read(&path).unwrap(),
-        bytes,
-        "what is left of it stays as it is"
-    );
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "what is left of it stays as it is");
     assert_eq!(
         flaws(dir.path()),
-        [
-            Item::Unreadable {
-                segment: path,
-                offset: ends[0],
-                bytes: damaged
-            },
-            Item::Missing { from: 2, to: 2 }
-        ]
+        [Item::Unreadable { segment: path, offset: ends[0], bytes: damaged }, Item::Missing { from: 2, to: 2 }]
     );
     let mut out = Vec::new();
     let printed = print(dir.path(), &Filter::default(), &mut out).unwrap();
-    assert_eq!(
-        printed,
-        Printed {
-            records: 4,
-            flaws: 2
-        }
-    );
+    assert_eq!(printed, Printed { records: 4, flaws: 2 });
     let out = String::from_utf8(out).unwrap();
     assert!(out.contains(&before[0]) && !out.contains(&before[1]) && out.contains(&before[2]));
     assert!(out.contains("JournalDamaged") && out.contains(r#"{"missing":{"from":2,"to":2}}"#));
-    assert_eq!(
-        *open(&dir).recovery(),
-        Recovery::default(),
-        "the new segment is whole"
-    );
+    assert_eq!(*open(&dir).recovery(), Recovery::default(), "the new segment is whole");
 }
 
 #[tokio::test]
@@ -335,12 +214,7 @@ async fn a_journal_that_is_being_written_can_be_read() {
 #[tokio::test]
 async fn other_files_are_no_segments() {
     let dir = TempDir::new().unwrap();
-    for name in [
-        "journal-1.otj",
-        "journal-00000000000000000001.otj.bak",
-        "x.otj",
-        "lost+found",
-    ] {
+    for name in ["journal-1.otj", "journal-00000000000000000001.otj.bak", "x.otj", "lost+found"] {
         std::fs::write(dir.path().join(name), b"not a segment").unwrap();
     }
     assert_eq!(written(&dir, &[1]).await.len(), 1);
@@ -350,10 +224,7 @@ async fn other_files_are_no_segments() {
 #[tokio::test]
 async fn a_full_segment_is_followed_by_another() {
     let dir = TempDir::new().unwrap();
-    let small = || Disk {
-        segment_bytes: 4000,
-        ..Disk::default()
-    };
+    let small = || Disk { segment_bytes: 4000, ..Disk::default() };
     let mut expected = Vec::new();
     for opened in 0..2 {
         let journal = Journal::open_on(dir.path(), origin(), small()).unwrap();
@@ -365,14 +236,7 @@ async fn a_full_segment_is_followed_by_another() {
         // A write longer than a segment gets one of its own.
         let batch = events(30);
         expected.extend(batch.iter().map(|event| uid(event.as_json())));
-        assert_eq!(
-            journal
-                .append(gateway(), batch)
-                .await
-                .unwrap()
-                .last_sequence,
-            60 * (opened + 1)
-        );
+        assert_eq!(journal.append(gateway(), batch).await.unwrap().last_sequence, 60 * (opened + 1));
     }
     assert_eq!(uids(dir.path()), expected);
     let segments = segments(dir.path()).unwrap();
@@ -380,29 +244,16 @@ async fn a_full_segment_is_followed_by_another() {
     assert_eq!(segments[0].0, 1);
     for (first, path) in segments {
         let mut pieces = crate::frame::Pieces::new(File::open(&path).unwrap());
-        let Some(Ok(crate::frame::Piece::Frame { payload, .. })) = pieces.next() else {
-            panic!("empty")
-        };
+        let Some(Ok(crate::frame::Piece::Frame { payload, .. })) = pieces.next() else { panic!("empty") };
         let record: crate::frame::Record = serde_json::from_slice(&payload).unwrap();
-        assert_eq!(
-            record.sequence, first,
-            "a segment is named after its first record"
-        );
+        assert_eq!(record.sequence, first, "a segment is named after its first record");
     }
 }
 
 #[tokio::test]
 async fn a_segment_missing_between_others_is_noticed() {
     let dir = TempDir::new().unwrap();
-    let journal = Journal::open_on(
-        dir.path(),
-        origin(),
-        Disk {
-            segment_bytes: 1,
-            ..Disk::default()
-        },
-    )
-    .unwrap();
+    let journal = Journal::open_on(dir.path(), origin(), Disk { segment_bytes: 1, ..Disk::default() }).unwrap();
     for _ in 0..4 {
         journal.append(gateway(), events(2)).await.unwrap();
     }
@@ -411,320 +262,4 @@ async fn a_segment_missing_between_others_is_noticed() {
     // The oldest go when their time is up.
     std::fs::remove_file(segment_path(dir.path(), 1)).unwrap();
     assert_eq!(flaws(dir.path()), []);
-}
-
-/// A disk that does as it is told, and says what it was asked.
-#[derive(Default)]
-struct Switches {
-    /// Append half, then fail.
-    fail_append: AtomicBool,
-    fail_sync: AtomicBool,
-    fail_cut: AtomicBool,
-    fail_open: AtomicBool,
-    opened: AtomicUsize,
-    /// While held, syncing waits.
-    sync: Mutex<()>,
-    synced: AtomicUsize,
-    appends: AtomicUsize,
-}
-
-struct Switched {
-    file: Box<dyn Segment>,
-    switches: Arc<Switches>,
-}
-
-fn fail(switch: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
-    if switch.load(SeqCst) {
-        Err(kind.into())
-    } else {
-        Ok(())
-    }
-}
-
-impl Segment for Switched {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.switches.appends.fetch_add(1, SeqCst);
-        if self.switches.fail_append.load(SeqCst) {
-            self.file.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.file.append(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let _held = self.switches.sync.lock();
-        fail(&self.switches.fail_sync, io::ErrorKind::Other)?;
-        self.switches.synced.fetch_add(1, SeqCst);
-        self.file.sync()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        fail(&self.switches.fail_cut, io::ErrorKind::Other)?;
-        self.file.cut(length)
-    }
-}
-
-fn switched(dir: &TempDir) -> (Journal, Arc<Switches>) {
-    switched_as(dir, Switches::default())
-}
-
-fn switched_as(dir: &TempDir, switches: Switches) -> (Journal, Arc<Switches>) {
-    let switches = Arc::new(switches);
-    let (shared, mut real) = (switches.clone(), Disk::default());
-    let open = Box::new(move |path: &Path| {
-        shared.opened.fetch_add(1, SeqCst);
-        fail(&shared.fail_open, io::ErrorKind::StorageFull)?;
-        let switched = Switched {
-            file: (real.open)(path)?,
-            switches: shared.clone(),
-        };
-        Ok(Box::new(switched) as Box<dyn Segment>)
-    });
-    let disk = Disk {
-        open,
-        ..Disk::default()
-    };
-    (
-        Journal::open_on(dir.path(), origin(), disk).unwrap(),
-        switches,
-    )
-}
-
-#[tokio::test]
-async fn a_failed_disk_acknowledges_nothing_and_the_journal_goes_on_when_it_works_again() {
-    type Switch = fn(&Switches) -> &AtomicBool;
-    let failures: [(&str, &[Switch]); 6] = [
-        ("append", &[|s| &s.fail_append]),
-        ("sync", &[|s| &s.fail_sync]),
-        ("append and cut", &[|s| &s.fail_append, |s| &s.fail_cut]),
-        ("sync and cut", &[|s| &s.fail_sync, |s| &s.fail_cut]),
-        ("sync and open", &[|s| &s.fail_sync, |s| &s.fail_open]),
-        (
-            "all",
-            &[
-                |s| &s.fail_append,
-                |s| &s.fail_sync,
-                |s| &s.fail_cut,
-                |s| &s.fail_open,
-            ],
-        ),
-    ];
-    for (what, failing) in failures {
-        let dir = TempDir::new().unwrap();
-        let (journal, switches) = switched(&dir);
-        journal.append(gateway(), events(2)).await.unwrap();
-        let good = uids(dir.path());
-
-        failing
-            .iter()
-            .for_each(|switch| switch(&switches).store(true, SeqCst));
-        for _ in 0..3 {
-            let error = journal.append(gateway(), events(2)).await.unwrap_err();
-            assert!(
-                matches!(error, AppendError::Full | AppendError::Disk(_)),
-                "{what}: {error}"
-            );
-        }
-        failing
-            .iter()
-            .for_each(|switch| switch(&switches).store(false, SeqCst));
-
-        let appended = journal.append(gateway(), events(1)).await.unwrap();
-        assert_eq!(
-            appended,
-            Appended {
-                count: 1,
-                last_sequence: 3
-            },
-            "{what}"
-        );
-        assert!(
-            switches.opened.load(SeqCst) > 1,
-            "{what}: the file was opened anew"
-        );
-        drop(journal);
-        let uids = uids(dir.path());
-        assert_eq!(uids[..2], good);
-        assert_eq!(
-            uids.len(),
-            3,
-            "{what}: nothing of the failed writes is left"
-        );
-        assert_eq!(*open(&dir).recovery(), Recovery::default());
-    }
-}
-
-#[tokio::test]
-async fn what_was_found_wrong_is_recorded_once_the_disk_takes_it() {
-    let dir = TempDir::new().unwrap();
-    written(&dir, &[1]).await;
-    let path = segment_path(dir.path(), 1);
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::write(&path, [&bytes[..], &bytes[..20]].concat()).unwrap();
-
-    let broken = Switches {
-        fail_open: AtomicBool::new(true),
-        ..Switches::default()
-    };
-    let (journal, switches) = switched_as(&dir, broken);
-    assert!(matches!(
-        journal.append(gateway(), events(1)).await,
-        Err(AppendError::Full)
-    ));
-    switches.fail_open.store(false, SeqCst);
-    assert_eq!(
-        journal
-            .append(gateway(), events(1))
-            .await
-            .unwrap()
-            .last_sequence,
-        3
-    );
-    let Item::Record(report) = items(dir.path()).unwrap().nth(1).unwrap().unwrap() else {
-        panic!("no report")
-    };
-    assert_eq!(report.event["status_detail"], "JournalCut");
-}
-
-#[tokio::test]
-async fn a_segment_that_lost_what_was_stored_is_not_filled_up_with_zeroes() {
-    let dir = TempDir::new().unwrap();
-    let (journal, switches) = switched(&dir);
-    journal.append(gateway(), events(2)).await.unwrap();
-    let path = segment_path(dir.path(), 1);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(10)
-        .unwrap();
-    switches.fail_sync.store(true, SeqCst);
-    assert!(journal.append(gateway(), events(1)).await.is_err());
-    switches.fail_sync.store(false, SeqCst);
-    // Its length is past what was stored only because a write came after the loss.
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(10)
-        .unwrap();
-    assert!(matches!(
-        journal.append(gateway(), events(1)).await,
-        Err(AppendError::Disk(_))
-    ));
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 10);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_is_acknowledged_only_once_it_is_synced_and_waiting_batches_share_a_sync() {
-    let dir = TempDir::new().unwrap();
-    let (journal, switches) = switched(&dir);
-    // A thread of its own holds the disk, as a lock must not be held while waiting here.
-    let (release, held) = std_mpsc::channel::<()>();
-    let (holding, is_held) = std_mpsc::channel();
-    let holder = {
-        let switches = switches.clone();
-        std::thread::spawn(move || {
-            let _held = switches.sync.lock().unwrap();
-            holding.send(()).unwrap();
-            held.recv().unwrap();
-        })
-    };
-    is_held.recv().unwrap();
-
-    let appends: Vec<_> = (0..100)
-        .map(|_| {
-            let journal = journal.clone();
-            tokio::spawn(async move { journal.append(gateway(), events(3)).await })
-        })
-        .collect();
-    // One group is written and waits for its sync; all others are queued.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while switches.appends.load(SeqCst) < 1 || journal.queued() < 50 {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the batches did not gather"
-        );
-        tokio::task::yield_now().await;
-    }
-    assert!(
-        appends.iter().all(|append| !append.is_finished()),
-        "acknowledged without a sync"
-    );
-    assert_eq!(switches.synced.load(SeqCst), 0);
-
-    release.send(()).unwrap();
-    let mut last = HashSet::new();
-    for append in appends {
-        let appended = append.await.unwrap().unwrap();
-        assert_eq!(appended.count, 3);
-        assert!(last.insert(appended.last_sequence));
-    }
-    holder.join().unwrap();
-    assert_eq!(last, (1..=100).map(|batch| 3 * batch).collect());
-    assert!(
-        switches.synced.load(SeqCst) <= 52,
-        "{}",
-        switches.synced.load(SeqCst)
-    );
-    assert_eq!(uids(dir.path()).len(), 300);
-}
-
-/// A file system of 256 KiB, if this user may mount one.
-struct Tiny(TempDir);
-
-impl Tiny {
-    fn mount() -> Option<Self> {
-        let dir = TempDir::new().unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(dir.path())
-            .output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self(dir))
-    }
-}
-
-impl Drop for Tiny {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_is_an_error_and_the_journal_goes_on_when_there_is_space() {
-    let Some(tiny) = Tiny::mount() else {
-        println!("skipped: mounting a small file system needs root");
-        return;
-    };
-    let dir = tiny.0.path();
-    std::fs::write(dir.join("filler"), vec![0; 128 * 1024]).unwrap();
-    let journal = Journal::open(dir, origin()).unwrap();
-    let mut stored = 0;
-    let error = loop {
-        match journal.append(gateway(), events(10)).await {
-            Ok(appended) => stored = appended.last_sequence,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, AppendError::Full), "{error}");
-    assert!(stored > 10);
-    assert_eq!(
-        uids(dir).len() as u64,
-        stored,
-        "nothing of the failed batch is left"
-    );
-    assert!(matches!(
-        journal.append(gateway(), events(200)).await,
-        Err(AppendError::Full)
-    ));
-
-    std::fs::remove_file(dir.join("filler")).unwrap();
-    let appended = journal.append(gateway(), events(10)).await.unwrap();
-    assert_eq!(appended.last_sequence, stored + 10);
-    assert_eq!(uids(dir).len() as u64, stored + 10);
-    drop(journal);
 }

@@ -47,14 +47,7 @@ struct Group {
 
 impl Writer {
     pub(super) fn new(dir: PathBuf, disk: Disk, end: End, own: Peer, owed: Vec<Checked>) -> Self {
-        Self {
-            dir,
-            disk,
-            end,
-            segment: None,
-            owed,
-            own,
-        }
+        Self { dir, disk, end, segment: None, owed, own }
     }
 
     /// Writes until nothing can be appended any more.
@@ -77,16 +70,9 @@ impl Writer {
 
     /// A group with what is owed.
     fn group(&self) -> Group {
-        let mut group = Group {
-            frames: Vec::new(),
-            next_sequence: self.end.next_sequence,
-            waiting: Vec::new(),
-        };
+        let mut group = Group { frames: Vec::new(), next_sequence: self.end.next_sequence, waiting: Vec::new() };
         if let Err(index) = group.stamp(&self.own, &self.owed) {
-            tracing::error!(
-                index,
-                "an event of the recorder's own is too long and is lost"
-            );
+            tracing::error!(index, "an event of the recorder's own is too long and is lost");
         }
         group
     }
@@ -159,17 +145,10 @@ impl Writer {
 impl Group {
     /// Adds a batch, or answers it at once when it cannot be stored.
     fn add(&mut self, append: Append) {
-        let Append {
-            writer,
-            events,
-            answer,
-        } = append;
+        let Append { writer, events, answer } = append;
         match self.stamp(&writer, &events) {
             Ok(()) => {
-                let appended = Appended {
-                    count: events.len(),
-                    last_sequence: self.next_sequence - 1,
-                };
+                let appended = Appended { count: events.len(), last_sequence: self.next_sequence - 1 };
                 self.waiting.push((answer, appended));
             }
             Err(index) => {
@@ -183,12 +162,7 @@ impl Group {
         let start = self.frames.len();
         let time = Timestamp::now().as_millisecond();
         for (sequence, (index, event)) in (self.next_sequence..).zip(events.iter().enumerate()) {
-            let record = Record {
-                writer,
-                time,
-                sequence,
-                event: event.as_json(),
-            };
+            let record = Record { writer, time, sequence, event: event.as_json() };
             let payload = serde_json::to_vec(&record).unwrap_or_default();
             if !frame::push(&mut self.frames, &payload) {
                 self.frames.truncate(start);

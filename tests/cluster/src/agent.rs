@@ -22,17 +22,7 @@ const ASK: &str = "import json, os, sys, sysconfig\n\
 /// # Errors
 /// There is no `python3` with pip, or a package could not be had.
 pub fn image() -> Result<Image, Error> {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/requirements.txt");
-    let mut ask = tethered("python3");
-    ask.args(["-c", ASK]);
-    let said = spawn::run(ask)?;
-    let (python, library, version) = serde_json::from_str::<(PathBuf, PathBuf, String)>(&said)
-        .map_err(|why| {
-            Error::Unsupported(format!(
-                "python3 described itself in an unknown way ({why})"
-            ))
-        })?;
-    let packages = installed(&requirements, &version)?;
+    let (python, library, packages) = parts()?;
 
     // Where Python looks for its library, seen from its program: ../lib/pythonX.Y.
     let home = Path::new("/usr/local");
@@ -58,6 +48,30 @@ pub fn image() -> Result<Image, Error> {
         }
     }
     Ok(image)
+}
+
+/// The same packages for a process of this machine, which finds them by `PYTHONPATH`.
+///
+/// # Errors
+/// As [`image`].
+pub fn packages() -> Result<PathBuf, Error> {
+    parts().map(|(_, _, packages)| packages)
+}
+
+/// This machine's Python, its library, and the directory of installed packages.
+fn parts() -> Result<(PathBuf, PathBuf, PathBuf), Error> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/requirements.txt");
+    let mut ask = tethered("python3");
+    ask.args(["-c", ASK]);
+    let said = spawn::run(ask)?;
+    let (python, library, version) = serde_json::from_str::<(PathBuf, PathBuf, String)>(&said)
+        .map_err(|why| {
+            Error::Unsupported(format!(
+                "python3 described itself in an unknown way ({why})"
+            ))
+        })?;
+    let packages = installed(&requirements, &version)?;
+    Ok((python, library, packages))
 }
 
 /// Parts of the standard library that an agent does not import: its tests, graphics, and what builds or installs.

@@ -35,3 +35,4 @@ pub use error::Error;
 pub use forward::Forward;
 pub use image::Image;
 pub use kubectl::Kubectl;
+pub use spawn::{spawn, tethered};

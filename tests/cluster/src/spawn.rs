@@ -29,7 +29,7 @@ static FORKER: LazyLock<Sender<Request>> = LazyLock::new(|| {
 
 /// A command for `program` that the kernel kills when this process dies. In a process group of its own, so that Ctrl-C in
 /// the terminal reaches the owner only, which then decides the order in which things end.
-pub(crate) fn tethered(program: impl AsRef<OsStr>) -> Command {
+pub fn tethered(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
@@ -43,7 +43,10 @@ pub(crate) fn tethered(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// Starts a [`tethered`] command.
-pub(crate) fn spawn(command: Command) -> Result<Child, Error> {
+///
+/// # Errors
+/// It could not be started.
+pub fn spawn(command: Command) -> Result<Child, Error> {
     let program = line(&command);
     let (answer, reply) = channel();
     let gone = || io::Error::other("the forking thread has ended");

@@ -1,0 +1,162 @@
+//! RuntimeToken: whether it is good, and what its scope is worth.
+
+use std::{sync::Arc, time::Duration};
+
+use access::{Containment, RuntimeTokenFault, runtime_token_fault};
+use crds::{
+    RuntimeToken, RuntimeTokenStatus, Team,
+    condition::{READY, State, set},
+};
+use jiff::Timestamp;
+use kube::{Resource, core::DeserializeGuard, runtime::controller::Action};
+
+use crate::{
+    controller::Context,
+    error::ReconcileError,
+    scope::{self, Named},
+    status,
+    subject::{Subject, contained_states, containment, reference},
+    world::{Kind, Touched, read},
+};
+
+const RECHECK: Duration = Duration::from_secs(600);
+
+/// What one pass looks at.
+struct Observed<'a> {
+    token: &'a RuntimeToken,
+    team: Option<&'a DeserializeGuard<Team>>,
+    connections: &'a [Named<'a>],
+    now: Timestamp,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    status: RuntimeTokenStatus,
+    contained_by: Vec<Containment>,
+    /// When to look again.
+    recheck: Duration,
+}
+
+/// Whether a change of another object concerns a token.
+pub(crate) fn concerns(touched: &Touched, token: &RuntimeToken) -> bool {
+    let here = Some(&touched.namespace) == token.metadata.namespace.as_ref();
+    here && match touched.kind {
+        Kind::Team => token.spec.team_ref.name == touched.name,
+        Kind::AmazonConnection => token.spec.scope.connections.contains(&touched.name),
+        _ => false,
+    }
+}
+
+/// One pass.
+pub(crate) async fn reconcile(context: Arc<Context>, token: RuntimeToken) -> Result<Action, ReconcileError> {
+    let namespace = reference(&token.metadata).namespace;
+    let team = context.world.team(&namespace, &token.spec.team_ref.name);
+    let found: Vec<_> =
+        token.spec.scope.connections.iter().map(|name| (name, context.world.connection(&namespace, name))).collect();
+    let connections: Vec<_> =
+        found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
+    let plan = plan(&Observed {
+        token: &token,
+        team: team.as_deref(),
+        connections: &connections,
+        now: Timestamp::now(),
+    });
+    status::write(&context, &token, &plan.status, &plan.contained_by).await?;
+    Ok(Action::requeue(plan.recheck))
+}
+
+/// Decides.
+fn plan(seen: &Observed<'_>) -> Plan {
+    let token = seen.token;
+    let generation = token.metadata.generation;
+    let contained_by: Vec<Containment> = [
+        containment(RuntimeToken::ACCESS, &token.metadata),
+        seen.team.and_then(|team| containment(Team::ACCESS, team.meta())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let (contained, stopped) = contained_states(&contained_by);
+    let team = seen.team.and_then(|team| team.0.as_ref().ok());
+    let fault = runtime_token_fault(token, team, seen.now);
+    let ready = stopped.unwrap_or_else(|| match fault {
+        Some(fault) => State::no(READY, fault.reason(), fault.to_string()),
+        None => scope::ready(&token.spec.team_ref.name, &token.spec.scope, seen.connections),
+    });
+    let mut status = token.status.clone().unwrap_or_default();
+    status.observed_generation = generation;
+    for state in [ready, contained] {
+        set(&mut status.conditions, state, generation, seen.now);
+    }
+    let left = Duration::try_from(token.spec.expires_at.0.duration_since(seen.now)).unwrap_or_default();
+    let recheck = if fault == Some(RuntimeTokenFault::Expired) || left.is_zero() { RECHECK } else { left.min(RECHECK) };
+    Plan { status, contained_by, recheck }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::{LocalReference, Member, Role, RuntimeTokenSpec, Scope, annotation::DISABLE, condition::find};
+    use jiff::SignedDuration;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::testing::{now, team};
+
+    fn token(hours: i64) -> RuntimeToken {
+        let spec = RuntimeTokenSpec {
+            team_ref: LocalReference::to("acme"),
+            scope: Scope::default(),
+            expires_at: Time(now() + SignedDuration::from_hours(hours)),
+            issued_by: "ann@example.com".into(),
+            hash: "0".repeat(64),
+        };
+        let mut token = RuntimeToken::new("laptop", spec);
+        token.metadata.namespace = Some("acme".into());
+        token.metadata.creation_timestamp = Some(Time(now()));
+        token
+    }
+
+    fn team_of(members: &[(&str, Role)]) -> DeserializeGuard<Team> {
+        let mut team = team("acme", "acme");
+        team.spec.members = members.iter().map(|(email, role)| Member { email: email.to_string(), role: *role }).collect();
+        DeserializeGuard(Ok(team))
+    }
+
+    #[test]
+    fn a_token_says_why_it_is_no_good() {
+        let acme = team_of(&[("ann@example.com", Role::Member)]);
+        let without_ann = team_of(&[("bob@example.com", Role::Owner)]);
+        let viewer = team_of(&[("ann@example.com", Role::Viewer)]);
+        let mut contained = token(1);
+        contained.metadata.annotations = Some([(DISABLE.to_owned(), "inc-7".to_owned())].into());
+        for (token, team, reason) in [
+            (token(1), Some(&acme), "Ready"),
+            (token(1), None, "TeamNotFound"),
+            (token(0), Some(&acme), "Expired"),
+            (token(-1), Some(&acme), "Expired"),
+            (token(1), Some(&without_ann), "IssuerNotMember"),
+            (token(1), Some(&viewer), "IssuerNotMember"),
+            (token(25), Some(&acme), "LivesTooLong"),
+            (contained, Some(&acme), "Contained"),
+        ] {
+            let look = |token: &RuntimeToken, now| plan(&Observed { token, team, connections: &[], now });
+            let first = look(&token, now());
+            assert_eq!(find(&first.status.conditions, READY).unwrap().reason, reason);
+            let written = RuntimeToken { status: Some(first.status.clone()), ..token };
+            assert_eq!(look(&written, now() + SignedDuration::from_secs(1)).status, first.status);
+        }
+    }
+
+    #[test]
+    fn a_token_is_looked_at_again_when_it_ends() {
+        let acme = team_of(&[("ann@example.com", Role::Member)]);
+        let recheck = |token: &RuntimeToken, later| {
+            let now = now() + SignedDuration::from_secs(later);
+            plan(&Observed { token, team: Some(&acme), connections: &[], now }).recheck
+        };
+        assert_eq!(recheck(&token(1), 3590), Duration::from_secs(10));
+        assert_eq!(recheck(&token(1), 0), RECHECK);
+        assert_eq!(recheck(&token(1), 3601), RECHECK, "what is over stays over");
+    }
+}

@@ -1,0 +1,191 @@
+//! What becomes of an input. Pure.
+
+use std::time::Duration;
+
+use crds::{SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use seal::{Admission, KeyId, MAX_CLOCK_LEAD_MS, admit};
+
+use super::INPUT;
+
+/// What one pass looks at. No plaintext.
+pub(super) struct Observed<'a> {
+    pub(super) sealed: &'a SealedCredential,
+    /// Digest of its ciphertext.
+    pub(super) input: &'a str,
+    pub(super) target: &'a Target,
+    pub(super) stored: Option<&'a StoredCredential>,
+    /// When it was sealed (Unix milliseconds), where it opened.
+    pub(super) opened: Result<u64, Fault>,
+    pub(super) now: Timestamp,
+}
+
+/// What an input is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Target {
+    /// It does not exist (yet), or is on its way out.
+    Absent,
+    /// An incident contains it; the text says what by.
+    Contained(String),
+    /// It is there.
+    Free,
+}
+
+/// Why an input cannot be used, whatever its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    InvalidText,
+    UnknownSealingKey(KeyId),
+    CannotOpen,
+    NotACredential,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub(super) struct Plan {
+    /// Must be stored before the status is written.
+    pub(super) store: Option<NewCredential>,
+    pub(super) status: SealedCredentialStatus,
+    /// When to look again, sooner than usual.
+    pub(super) recheck: Option<Duration>,
+}
+
+/// The frame of a StoredCredential to write.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NewCredential {
+    pub(super) generation: i64,
+    pub(super) sealed_at: Time,
+    /// The resourceVersion it replaces; none where there is none yet.
+    pub(super) replaces: Option<String>,
+}
+
+const TARGET_NOT_FOUND: &str = "TargetNotFound";
+const CONTAINED: &str = "Contained";
+const FROM_THE_FUTURE: &str = "FromTheFuture";
+const SUPERSEDED: &str = "Superseded";
+const ACCEPTED: &str = "Accepted";
+const INVALID_TEXT: &str = "InvalidText";
+const UNKNOWN_SEALING_KEY: &str = "UnknownSealingKey";
+const CANNOT_OPEN: &str = "CannotOpen";
+const NOT_A_CREDENTIAL: &str = "NotACredential";
+
+/// The reason of a refusal as one of the program's own words, which is all that events hold.
+pub(super) fn word(reason: &str) -> &'static str {
+    [INVALID_TEXT, UNKNOWN_SEALING_KEY, CANNOT_OPEN, NOT_A_CREDENTIAL, FROM_THE_FUTURE]
+        .into_iter()
+        .find(|word| *word == reason)
+        .unwrap_or("Refused")
+}
+
+/// Decides.
+pub(super) fn plan(seen: &Observed<'_>) -> Plan {
+    use SealedCredentialState::{Accepted, Refused, Superseded, Waiting};
+    let of = &seen.sealed.spec.r#for;
+    let (kind, name) = (of.kind.as_str(), &of.name);
+    let sealed_at_ms = match seen.opened {
+        Ok(ms) => ms,
+        Err(fault) => {
+            let (reason, message) = explain(fault, seen.sealed);
+            return settled(seen, Refused, reason, message, None);
+        }
+    };
+    // Whole seconds, as Kubernetes keeps times: finer ones would be newer than themselves once stored.
+    let seconds = sealed_at_ms / 1000;
+    let sealed_at = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time);
+    let now_ms = u64::try_from(seen.now.as_millisecond()).unwrap_or_default();
+    let not_before_ms = seen.stored.map_or(0, |stored| millis(&stored.spec.not_before));
+    let Some(sealed_at) = sealed_at else {
+        return settled(seen, Refused, FROM_THE_FUTURE, "its sealed time is no time".to_owned(), None);
+    };
+    match admit(seconds * 1000, not_before_ms, now_ms) {
+        Admission::FromTheFuture => {
+            let wait = (seconds * 1000).saturating_sub(MAX_CLOCK_LEAD_MS).saturating_sub(now_ms);
+            let message = format!("sealed at {}, which is still to come: correct the clock and seal it again", sealed_at.0);
+            let plan = settled(seen, Refused, FROM_THE_FUTURE, message, Some(sealed_at));
+            Plan { recheck: Some(Duration::from_millis(wait.clamp(1000, 600_000))), ..plan }
+        }
+        Admission::Superseded => {
+            let stored = seen.stored.filter(|stored| stored.spec.sealed_at == sealed_at && came_from(stored, seen.input));
+            match stored {
+                Some(stored) => {
+                    let message = accepted(kind, name, stored.spec.generation);
+                    settled(seen, Accepted, ACCEPTED, message, Some(sealed_at))
+                }
+                None => {
+                    let message = format!(
+                        "sealed at {}, not after what {kind} {name} already has: seal it again if it is the right one",
+                        sealed_at.0
+                    );
+                    settled(seen, Superseded, SUPERSEDED, message, Some(sealed_at))
+                }
+            }
+        }
+        Admission::Use => match seen.target {
+            Target::Absent => {
+                let message = format!("{kind} {name} does not exist in this namespace");
+                settled(seen, Waiting, TARGET_NOT_FOUND, message, Some(sealed_at))
+            }
+            Target::Contained(by) => {
+                let message = format!("{by}: its credential does not change until it is restored");
+                settled(seen, Waiting, CONTAINED, message, Some(sealed_at))
+            }
+            Target::Free => {
+                let generation = seen.stored.map_or(0, |stored| stored.spec.generation) + 1;
+                let replaces = seen.stored.and_then(|stored| stored.metadata.resource_version.clone());
+                let store = NewCredential { generation, sealed_at: sealed_at.clone(), replaces };
+                let plan = settled(seen, Accepted, ACCEPTED, accepted(kind, name, generation), Some(sealed_at));
+                Plan { store: Some(store), ..plan }
+            }
+        },
+    }
+}
+
+fn settled(
+    seen: &Observed<'_>,
+    state: SealedCredentialState,
+    reason: &str,
+    message: String,
+    sealed_at: Option<Time>,
+) -> Plan {
+    let status = SealedCredentialStatus {
+        state: Some(state),
+        reason: Some(reason.to_owned()),
+        message: Some(message),
+        sealed_at,
+        observed_generation: seen.sealed.metadata.generation,
+    };
+    Plan { store: None, status, recheck: None }
+}
+
+fn accepted(kind: &str, name: &str, generation: i64) -> String {
+    format!("in use as credential {generation} of {kind} {name}")
+}
+
+fn millis(time: &Time) -> u64 {
+    u64::try_from(time.0.as_millisecond()).unwrap_or_default()
+}
+
+fn came_from(stored: &StoredCredential, input: &str) -> bool {
+    stored.metadata.annotations.as_ref().and_then(|them| them.get(INPUT)).is_some_and(|have| have == input)
+}
+
+fn explain(fault: Fault, sealed: &SealedCredential) -> (&'static str, String) {
+    match fault {
+        Fault::InvalidText => (INVALID_TEXT, "spec.ciphertext is not what `openteam seal` prints".to_owned()),
+        Fault::UnknownSealingKey(id) => (
+            UNKNOWN_SEALING_KEY,
+            format!("sealed for key {id}, which this cluster does not have: seal it again with a current key"),
+        ),
+        Fault::CannotOpen => {
+            let of = &sealed.spec.r#for;
+            let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
+            let binding = format!("{} {namespace}/{} field {}", of.kind.as_str(), of.name, sealed.spec.field.as_str());
+            (CANNOT_OPEN, format!("changed, or sealed for something else than {binding}: seal it for just that"))
+        }
+        Fault::NotACredential => (
+            NOT_A_CREDENTIAL,
+            "what was sealed is empty or holds other than printable ASCII characters: seal the credential alone".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,130 @@
+//! One role: the real binary as a child process, as its pod would run it.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use cluster::{spawn, tethered};
+
+/// How long a role may take to become Ready: the operator waits for the lease, the others for their certificate.
+const READY: Duration = Duration::from_secs(60);
+/// What SIGTERM allows: calls in flight get 20 s, the last events 5 s.
+const END: Duration = Duration::from_secs(30);
+
+/// A role's process, running or not.
+pub(crate) struct Role {
+    pub(crate) pod: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    kubeconfig: PathBuf,
+    pub(crate) log: PathBuf,
+    probes: u16,
+    /// Where it serves; the operator does not.
+    pub(crate) port: u16,
+    child: Option<Child>,
+}
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+}
+
+impl Role {
+    /// The role of `pod`; `arguments` are its own. Not started yet.
+    pub(crate) fn new(program: &Path, dir: &Path, pod: &str, kubeconfig: PathBuf, arguments: &[String]) -> Self {
+        let (probes, port) = (free_port(), free_port());
+        let [name, own @ ..] = arguments else { panic!("a role has a name") };
+        let mut all = vec![name.clone()];
+        all.extend(["--namespace", crate::NAMESPACE, "--pod", pod].map(str::to_owned));
+        all.push(format!("--settings={}", dir.join("settings").display()));
+        all.push(format!("--probes=127.0.0.1:{probes}"));
+        if name != "operator" {
+            all.push(format!("--listen=127.0.0.1:{port}"));
+        }
+        all.extend_from_slice(own);
+        Self {
+            pod: pod.to_owned(),
+            program: program.to_owned(),
+            arguments: all,
+            kubeconfig,
+            log: dir.join("logs").join(format!("{pod}.log")),
+            probes,
+            port,
+            child: None,
+        }
+    }
+
+    /// Starts it, unless it runs.
+    pub(crate) fn start(&mut self) {
+        if let Some(child) = &mut self.child
+            && child.try_wait().unwrap().is_none()
+        {
+            return;
+        }
+        let out = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = tethered(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("KUBECONFIG", &self.kubeconfig)
+            // As talkative as a role can be made, so that a secret in any log line shows.
+            .env("RUST_LOG", "debug,rustls=info,tower=info")
+            .stdout(out.try_clone().unwrap())
+            .stderr(out);
+        self.child = Some(spawn(command).unwrap());
+    }
+
+    /// Waits until it is Ready.
+    pub(crate) fn wait_ready(&mut self) {
+        let deadline = Instant::now() + READY;
+        while !self.is_ready() {
+            let ended = self.child.as_mut().map(|child| child.try_wait().unwrap());
+            let Some(None) = ended else { panic!("{} ended:\n{}", self.pod, self.complaints()) };
+            assert!(Instant::now() < deadline, "{} is not Ready:\n{}", self.pod, self.complaints());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        crate::raw::plain_get(self.probes, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// SIGTERM, as the kubelet sends it, and its end.
+    pub(crate) fn stop(&mut self) {
+        self.signal("-TERM");
+        let Some(mut child) = self.child.take() else { return };
+        let deadline = Instant::now() + END;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("{} did not end after SIGTERM:\n{}", self.pod, self.complaints());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends it a signal, `-STOP` or `-CONT`, if it runs. By the shell's own `kill`: a bare Debian has no other.
+    pub(crate) fn signal(&self, signal: &str) {
+        if let Some(child) = &self.child {
+            let pid = child.id().to_string();
+            let status = Command::new("sh").args(["-c", "kill \"$@\"", "kill", signal, &pid]).stderr(Stdio::null()).status();
+            assert!(status.is_ok(), "sh runs");
+        }
+    }
+
+    /// What it logged as warnings and errors, the last lines.
+    pub(crate) fn complaints(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let plain = |line: &&str| !["\"DEBUG\"", "\"TRACE\"", "\"INFO\""].iter().any(|level| line.contains(level));
+        let lines: Vec<&str> = text.lines().filter(plain).collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}

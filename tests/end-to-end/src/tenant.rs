@@ -1,0 +1,183 @@
+//! A namespace with a Team, a proven connection and an agent, for one test.
+
+use amazon_emulator::Seller;
+use crds::{
+    AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
+    LocalReference, Member, Operations, Role, RuntimeToken, Scope, SealedCredential, Team, TeamSpec, condition,
+};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::ObjectMeta;
+
+use crate::{CA, House, US, eventually};
+
+/// The ServiceAccount that the tenant's AgentGrant is for; the grant has the same name.
+const AGENT: &str = "agent";
+/// The audience of tokens for the gateway.
+const AUDIENCE: &str = "openteam-gateway";
+
+/// The tenant. Its objects: Team and namespace of its name, AmazonApplication `amazon`, AmazonConnection `NAME-na` with
+/// the marketplaces US and CA (its seller is in MX too), ServiceAccount and AgentGrant `agent` for all of that.
+pub struct Tenant<'h> {
+    house: &'h House,
+    /// Namespace and Team.
+    pub name: String,
+    /// The connection's name.
+    pub connection: String,
+    /// Its seller.
+    pub seller: Seller,
+    /// The seller's number, part of its order ids.
+    pub seller_number: usize,
+}
+
+/// Metadata of an object.
+fn meta(namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+impl House {
+    /// A tenant of its own for a test, ready to be used.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Tenant<'_> {
+        let (seller_number, seller) = self.amazon().take_seller();
+        let tenant =
+            Tenant { house: self, name: name.to_owned(), connection: format!("{name}-na"), seller, seller_number };
+        self.create_namespace(name);
+        tenant.add_team();
+        tenant.add_application();
+        tenant.add_connection(&tenant.connection);
+        tenant.add_agent(AGENT);
+        tenant.grant(AGENT, &tenant.scope());
+        tenant.wait_until_ready(&tenant.connection);
+        tenant
+    }
+
+    /// A SealedCredential by `openteam seal`, applied.
+    pub fn seal(&self, target: &str, field: &str, secret: &str) {
+        let output = self.openteam(&["seal", "--for", target, "--field", field], secret);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let sealed: SealedCredential = serde_yaml::from_slice(&output.stdout).unwrap();
+        self.apply(&sealed);
+    }
+}
+
+impl Tenant<'_> {
+    /// Address of the member of each role.
+    #[must_use]
+    pub fn member(&self, role: Role) -> String {
+        format!("{role:?}@{}.example", self.name).to_lowercase()
+    }
+
+    fn add_team(&self) {
+        let member = |role| Member { email: self.member(role), role };
+        let members = [Role::Owner, Role::Member, Role::Viewer].map(member).to_vec();
+        let mut team = Team::new(&self.name, TeamSpec { members, ..TeamSpec::default() });
+        team.metadata = meta(&self.name, &self.name);
+        self.house.apply(&team);
+    }
+
+    fn add_application(&self) {
+        let known = self.house.amazon().application();
+        let spec = AmazonApplicationSpec {
+            application_id: known.application_id.clone(),
+            client_id: known.client_id.clone(),
+            allowed_namespaces: None,
+            endpoints: Some(self.house.amazon().endpoints()),
+        };
+        let mut application = AmazonApplication::new("amazon", spec);
+        application.metadata = meta(&self.name, "amazon");
+        self.house.apply(&application);
+        let target = format!("amazonapplication/{}/amazon", self.name);
+        self.house.seal(&target, "client-secret", known.client_secret.expose());
+    }
+
+    /// Adds a connection of the tenant's seller.
+    pub fn add_connection(&self, name: &str) {
+        let spec = AmazonConnectionSpec {
+            team_ref: LocalReference::to(&self.name),
+            application_ref: House::named(&self.name, "amazon"),
+            marketplace_ids: vec![US.to_owned(), CA.to_owned()],
+            selling_partner_id: Some(self.seller.seller_id.clone()),
+            ..AmazonConnectionSpec::default()
+        };
+        let mut connection = AmazonConnection::new(name, spec);
+        connection.metadata = meta(&self.name, name);
+        self.house.apply(&connection);
+        let target = format!("amazonconnection/{}/{name}", self.name);
+        self.house.seal(&target, "refresh-token", self.seller.refresh_token.expose());
+    }
+
+    /// Waits until Amazon has been asked and the operator is content.
+    pub fn wait_until_ready(&self, connection: &str) {
+        eventually("the connection is Ready", || {
+            let read: AmazonConnection = self.house.read(&self.name, connection);
+            condition::is_true(&read.status?.conditions, condition::READY).then_some(())
+        });
+    }
+
+    /// Adds a ServiceAccount.
+    pub fn add_agent(&self, account: &str) {
+        self.house.apply(&ServiceAccount { metadata: meta(&self.name, account), ..ServiceAccount::default() });
+    }
+
+    /// The scope of the tenant's own grant: its connection, US and CA.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            connections: vec![self.connection.clone()],
+            marketplace_ids: vec![US.to_owned(), CA.to_owned()],
+            operations: None,
+        }
+    }
+
+    /// The same scope, these operations only.
+    #[must_use]
+    pub fn scope_allowing(&self, operations: &[&str]) -> Scope {
+        let allow = operations.iter().map(ToString::to_string).collect();
+        Scope { operations: Some(Operations { allow, deny: Vec::new() }), ..self.scope() }
+    }
+
+    /// Grants a scope to a ServiceAccount, instead of what was granted to it before.
+    pub fn grant(&self, account: &str, scope: &Scope) {
+        let spec = AgentGrantSpec {
+            team_ref: LocalReference::to(&self.name),
+            service_account: LocalReference::to(account),
+            scope: scope.clone(),
+        };
+        let mut grant = AgentGrant::new(account, spec);
+        grant.metadata = meta(&self.name, account);
+        self.house.apply(&grant);
+    }
+
+    /// A token of the agent's, for the gateway.
+    #[must_use]
+    pub fn agent_token(&self) -> String {
+        self.house.service_account_token(&self.name, AGENT, AUDIENCE)
+    }
+
+    /// A RuntimeToken for the tenant's connection, by `openteam runtime-token`: the object and the token's text.
+    #[must_use]
+    pub fn runtime_token_of(&self, name: &str, issuer: &str, marketplaces: &[&str], ttl: &str) -> (RuntimeToken, String) {
+        let object = format!("{}/{name}", self.name);
+        let mut arguments = vec!["runtime-token", &object, "--team", &self.name, "--issued-by", issuer, "--ttl", ttl];
+        arguments.extend(["--connection", &self.connection]);
+        for id in marketplaces {
+            arguments.extend(["--marketplace", id]);
+        }
+        let output = self.house.openteam(&arguments, "");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        (serde_yaml::from_slice(&output.stdout).unwrap(), said.trim().to_owned())
+    }
+
+    /// The text of a RuntimeToken that a member issued for US and CA, good for an hour, applied and known to every
+    /// gateway.
+    #[must_use]
+    pub fn runtime_token(&self, name: &str) -> String {
+        let (object, text) = self.runtime_token_of(name, &self.member(Role::Member), &[US, CA], "1h");
+        self.house.apply(&object);
+        for gateway in self.house.gateways() {
+            eventually("the RuntimeToken is known", || (gateway.call(&text).orders(US).status == 200).then_some(()));
+        }
+        text
+    }
+}

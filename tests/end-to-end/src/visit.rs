@@ -1,0 +1,58 @@
+//! Who is in the house: many tests that leave it as it is, or one that does not.
+
+use std::{
+    ops::Deref,
+    sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
+
+use crate::House;
+
+static HOUSE: LazyLock<House> = LazyLock::new(House::start);
+static DOOR: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "guards are held, not read")]
+enum Held {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// The house, for as long as the test holds this.
+pub struct Visit {
+    held: Held,
+}
+
+/// The house, for a test that changes only objects of its own.
+#[must_use]
+pub fn house() -> Visit {
+    let visit = Visit { held: Held::Shared(DOOR.read().unwrap_or_else(PoisonError::into_inner)) };
+    LazyLock::force(&HOUSE);
+    visit
+}
+
+/// The house, for a test that disturbs the others: it may stop roles, freeze the apiserver, turn Amazon's switches.
+#[must_use]
+pub fn alone() -> Visit {
+    let visit = Visit { held: Held::Alone(DOOR.write().unwrap_or_else(PoisonError::into_inner)) };
+    LazyLock::force(&HOUSE);
+    visit
+}
+
+impl Deref for Visit {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &HOUSE
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            HOUSE.tell_what_the_roles_complained_about();
+        }
+        if matches!(self.held, Held::Alone(_)) {
+            HOUSE.put_in_order();
+        }
+    }
+}

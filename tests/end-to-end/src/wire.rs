@@ -1,0 +1,137 @@
+//! The line between the gateway and Amazon, tapped: TLS ends here, every byte the gateway sends is kept, and everything
+//! goes on to the emulator as it is. So a test sees what Amazon would have seen, tokens included.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use amazon_emulator::Authority;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// What came over each connection, oldest first.
+type Tape = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// The tapped line.
+pub(crate) struct Wire {
+    address: SocketAddr,
+    tape: Tape,
+}
+
+/// One request as it arrived at Amazon. The gateway sends none with a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Method, target and version.
+    pub line: String,
+    /// Names in lower case and values, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Heard {
+    fn parse(head: &str) -> Self {
+        let mut lines = head.split("\r\n");
+        let line = lines.next().unwrap_or_default().to_owned();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        };
+        Self { line, headers: lines.filter(|line| !line.is_empty()).map(header).collect() }
+    }
+
+    /// The request's path and query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.line.split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// All values of a header.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(one, _)| one == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl Wire {
+    /// Listens on a free port, as `authority` names it, and passes on to `amazon`, in plain HTTP.
+    pub(crate) async fn start(authority: &Authority, amazon: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(authority.certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(authority.key.as_bytes()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let tape = Tape::default();
+        tokio::spawn(listen(listener, acceptor, amazon, tape.clone()));
+        Self { address, tape }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Every request, in order within its connection.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let heads = |bytes: &Vec<u8>| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            // The last piece is empty, or a request that has not come through yet.
+            let mut heads: Vec<_> = text.split("\r\n\r\n").map(Heard::parse).collect();
+            heads.pop();
+            heads
+        };
+        tape.iter().flat_map(heads).collect()
+    }
+}
+
+async fn listen(listener: TcpListener, acceptor: TlsAcceptor, amazon: SocketAddr, tape: Tape) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, tape) = (acceptor.clone(), tape.clone());
+        tokio::spawn(async move {
+            // A connection that fails is the caller's to notice.
+            let Ok(gateway) = acceptor.accept(stream).await else { return };
+            let Ok(amazon) = TcpStream::connect(amazon).await else { return };
+            if amazon.set_nodelay(true).is_ok() {
+                pass(gateway, amazon, &tape).await;
+            }
+        });
+    }
+}
+
+/// Passes both directions on until either end leaves.
+async fn pass(gateway: impl AsyncRead + AsyncWrite, amazon: impl AsyncRead + AsyncWrite, tape: &Tape) {
+    let (mut from_gateway, mut to_gateway) = split(gateway);
+    let (mut from_amazon, mut to_amazon) = split(amazon);
+    let number = {
+        let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+        tape.push(Vec::new());
+        tape.len() - 1
+    };
+    let up = async {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(length @ 1..) = from_gateway.read(&mut buffer).await {
+            let bytes = &buffer[..length];
+            tape.lock().unwrap_or_else(PoisonError::into_inner)[number].extend(bytes);
+            if to_amazon.write_all(bytes).await.is_err() {
+                break;
+            }
+        }
+    };
+    let down = async {
+        let _ended = copy(&mut from_amazon, &mut to_gateway).await;
+        let _closed = to_gateway.shutdown().await;
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+}

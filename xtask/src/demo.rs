@@ -1,0 +1,143 @@
+//! `cargo xtask demo`: the whole product on a real Kubernetes, the main job walked step by step.
+
+mod images;
+mod incident;
+mod install;
+mod outside;
+mod place;
+mod work;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use clap::Args;
+use cluster::Kubectl;
+use serde_json::json;
+
+use crate::{
+    check::{Steps, show},
+    shell,
+};
+use place::Place;
+
+/// The namespace OpenTeam runs in, as the manifests have it.
+const SYSTEM: &str = "openteam-system";
+/// The samples' namespace and connection.
+const TEAM: &str = "acme";
+const CONNECTION: &str = "acme-na";
+/// In the samples, the agent may use the first and the connection has the second too.
+const INSIDE: &str = "ATVPDKIKX0DER";
+const OUTSIDE: &str = "A2EUQ1WTGCTBG2";
+
+/// How the demo runs.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// End after the walk instead of staying up
+    #[arg(long)]
+    once: bool,
+
+    /// Use this context of your kubeconfig instead of a cluster of the demo's own
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// With --context: how an image archive gets into that cluster; {} is its path, such as 'kind load image-archive {}'
+    #[arg(long, value_name = "COMMAND", requires = "context")]
+    load: Option<String>,
+}
+
+/// What the walk learned.
+#[derive(Default)]
+struct Figures {
+    containment_ms: Option<u128>,
+    lwa_calls: Option<u64>,
+    versions: BTreeMap<String, String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    let mut figures = Figures::default();
+    let walked = walk(arguments, &mut steps, &mut figures);
+    if let Ok(place) = &walked
+        && !arguments.once
+    {
+        stay(place)?;
+    }
+    let ok = walked.is_ok();
+    // The cluster ends before the last line, so that nothing is said after it.
+    drop(walked);
+    println!(
+        "\n{}",
+        json!({
+            "steps": steps.done(),
+            "containment_ms": figures.containment_ms,
+            "lwa_calls": figures.lwa_calls,
+            "versions": figures.versions,
+        })
+    );
+    if ok { Ok(()) } else { std::process::exit(1) }
+}
+
+fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyhow::Result<Place> {
+    let place = steps.step("Kubernetes", || Place::open(arguments))?;
+    let walked = (|| {
+        let kubectl = place.kubectl();
+        let built = steps.step("Images", || images::build(&place))?;
+        let amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl))?;
+        steps.step("openteam seal, samples applied", || install::samples(&place, &amazon))?;
+        steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
+        steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
+        let contained = steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
+        figures.containment_ms = Some(contained.slowest.as_millis());
+        steps.step("Restored: every replica serves", || incident::restore(contained))?;
+        steps.step("The journal lists it all", || work::journal(kubectl))?;
+        figures.lwa_calls = Some(steps.step("What Amazon saw", || work::amazon_calls(kubectl))?);
+        figures.versions = versions(kubectl, built)?;
+        Ok(())
+    })();
+    match walked {
+        Ok(()) => Ok(place),
+        Err(error) => {
+            explain(place.kubectl());
+            Err(error)
+        }
+    }
+}
+
+fn versions(kubectl: &Kubectl, built: images::Built) -> anyhow::Result<BTreeMap<String, String>> {
+    let said = kubectl.run(&["version", "-o", "json"]).context("kubectl version")?;
+    let said: serde_json::Value = serde_json::from_str(&said)?;
+    let server = said["serverVersion"]["gitVersion"].as_str().unwrap_or_default().to_owned();
+    Ok([
+        ("kubernetes".to_owned(), server),
+        ("openteam".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("python-amazon-sp-api".to_owned(), built.python_client),
+    ]
+    .into())
+}
+
+/// What a person would look at first when something did not come up.
+fn explain(kubectl: &Kubectl) {
+    println!("\n-- what the cluster says");
+    for words in [
+        &["get", "pods", "-A", "-o", "wide"][..],
+        &["get", "events", "-A", "--field-selector", "type=Warning", "--sort-by", ".lastTimestamp"],
+        &["get", "openteam", "-A"],
+        &["logs", "-n", SYSTEM, "-l", "app.kubernetes.io/name=openteam", "--tail=15", "--prefix", "--all-containers"],
+    ] {
+        if let Ok(output) = kubectl.output(words) {
+            println!("   $ kubectl {}", words.join(" "));
+            show(&String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// Stays up until Ctrl-C or the end of standard input.
+fn stay(place: &Place) -> anyhow::Result<()> {
+    println!("\nThe demo stays up; Ctrl-C ends it and leaves nothing behind. In another terminal:");
+    println!("   {}", place.how_to_reach());
+    println!("   kubectl get openteam -A");
+    println!("   kubectl annotate amzc/{CONNECTION} -n {TEAM} openteam.dev/disable=inc-2");
+    println!("   {} --help", shell::program("openteam")?.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c()).context("Ctrl-C cannot be waited for")
+}

@@ -1,0 +1,49 @@
+//! The three images of the demo: OpenTeam, the emulated Amazon, and an agent.
+
+use anyhow::Context;
+use cluster::{Image, agent};
+
+use super::place::Place;
+use crate::shell;
+
+/// What was built.
+pub(super) struct Built {
+    /// Version of the client in the agent's image.
+    pub(super) python_client: String,
+}
+
+/// Builds the images and brings them into the cluster.
+pub(super) fn build(place: &Place) -> anyhow::Result<Built> {
+    shell::build()?;
+    let images = [openteam()?, amazon()?, agent::image().context("the agent's image")?];
+    let directory = shell::root().join("target/images");
+    std::fs::create_dir_all(&directory)?;
+    for image in images {
+        let name = image.reference().rsplit('/').next().unwrap_or_default().replace(':', "-");
+        let archive = directory.join(format!("{name}.tar"));
+        image.write(&archive).with_context(|| format!("image {name}"))?;
+        let size = archive.metadata()?.len() / (1024 * 1024);
+        println!("   | target/images/{name}.tar {size} MiB");
+        place.load(&archive)?;
+    }
+    Ok(Built { python_client: python_client()? })
+}
+
+/// OpenTeam's image.
+pub(crate) fn openteam() -> anyhow::Result<Image> {
+    Ok(Image::new("localhost/openteam:dev")
+        .program(shell::program("openteam")?, "/usr/local/bin/openteam")
+        .entrypoint(["/usr/local/bin/openteam"]))
+}
+
+fn amazon() -> anyhow::Result<Image> {
+    Ok(Image::new("localhost/amazon-emulator:dev")
+        .program(shell::program("amazon-emulator")?, "/usr/local/bin/amazon-emulator")
+        .entrypoint(["/usr/local/bin/amazon-emulator"]))
+}
+
+fn python_client() -> anyhow::Result<String> {
+    let pinned = std::fs::read_to_string(shell::root().join("tests/clients/requirements.txt"))?;
+    let version = pinned.lines().find_map(|line| line.strip_prefix("python-amazon-sp-api=="));
+    Ok(version.context("requirements.txt does not pin python-amazon-sp-api")?.to_owned())
+}

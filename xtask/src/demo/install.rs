@@ -1,0 +1,146 @@
+//! Installing OpenTeam beside an emulated Amazon, and a Team that uses it.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use amazon_emulator::{Authority, Seed};
+use anyhow::{Context, bail};
+use cluster::Kubectl;
+use serde_json::{Value, json};
+
+use super::{CONNECTION, SYSTEM, TEAM, place::Place};
+use crate::{check::show, shell};
+
+/// The emulated Amazon: who sells there, and whom it is trusted by.
+pub(super) struct Amazon {
+    seed: Seed,
+    authority: Authority,
+}
+
+/// A directory for what this run makes up. Under `target`, which Git ignores.
+pub(super) fn scratch() -> anyhow::Result<PathBuf> {
+    let directory = shell::root().join("target/demo");
+    fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+/// Writes a file that only this user may read.
+pub(super) fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    Ok(file.write_all(content.as_bytes())?)
+}
+
+/// Applies the demo's overlay and waits until every pod is Ready.
+pub(super) fn install(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
+    let seed = Seed::made_up().context("sellers cannot be made up")?;
+    let authority = Authority::make(&["amazon.amazon.svc".to_owned()])?;
+    apply(kubectl, &["-k", "manifests/overlays/demo"])?;
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "amazon", "namespace": "amazon" },
+        "stringData": {
+            "seed.yaml": seed.to_yaml()?,
+            "tls.crt": authority.certificate,
+            "tls.key": authority.key,
+        },
+    });
+    kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
+    for (namespace, kind) in [("amazon", "deployment"), (SYSTEM, "statefulset"), (SYSTEM, "deployment")] {
+        for name in kubectl.run(&["get", kind, "-n", namespace, "-o", "name"])?.lines() {
+            kubectl.run(&["rollout", "status", "-n", namespace, name, "--timeout=180s"])?;
+        }
+    }
+    show(&kubectl.run(&["get", "pods", "-A"])?);
+    Ok(Amazon { seed, authority })
+}
+
+fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
+    let mut words = vec!["apply", "--server-side"];
+    words.extend(what);
+    let mut command = kubectl.command();
+    let output = command.args(&words).current_dir(shell::root()).output()?;
+    if !output.status.success() {
+        // Kinds are served a moment after their definitions are accepted; applying again is what a person would do.
+        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        let output = kubectl.command().args(&words).current_dir(shell::root()).output()?;
+        if !output.status.success() {
+            bail!("kubectl {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    Ok(())
+}
+
+/// Seals the made-up seller's credentials and applies the samples, with the made-up ids in place of the samples' own.
+pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
+    let kubectl = place.kubectl();
+    let seller = amazon.seed.sellers.first().context("nobody sells")?;
+    let application = amazon
+        .seed
+        .applications
+        .iter()
+        .find(|application| application.client_id == seller.client_id)
+        .context("the seller's application is not there")?;
+    let secret = seal(place, &format!("amazonapplication/{TEAM}/acme"), application.client_secret.expose())?;
+    let token = seal(place, &format!("amazonconnection/{TEAM}/{CONNECTION}"), seller.refresh_token.expose())?;
+    show(&format!("$ openteam seal --for amazonconnection/{TEAM}/{CONNECTION} --field refresh-token < token"));
+    show(&token.lines().map(|line| line.chars().take(96).collect()).collect::<Vec<String>>().join("\n"));
+
+    let url = "https://amazon.amazon.svc";
+    let patches = [
+        json!({ "target": { "kind": "AmazonApplication" }, "patch": json!([
+            { "op": "replace", "path": "/spec/applicationId", "value": application.application_id },
+            { "op": "replace", "path": "/spec/clientId", "value": application.client_id },
+            { "op": "add", "path": "/spec/endpoints",
+              "value": { "lwa": url, "sellingPartnerApi": url, "caBundle": amazon.authority.ca } },
+        ]).to_string() }),
+        json!({ "target": { "kind": "AmazonConnection" }, "patch": json!([
+            { "op": "add", "path": "/spec/sellingPartnerId", "value": seller.seller_id },
+        ]).to_string() }),
+    ];
+    let scratch = scratch()?;
+    let overlay = scratch.join("samples");
+    fs::create_dir_all(&overlay)?;
+    let kustomization: Value = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../../manifests/samples", "sealed.yaml"],
+        "patches": patches,
+    });
+    fs::write(overlay.join("kustomization.yaml"), serde_yaml::to_string(&kustomization)?)?;
+    fs::write(overlay.join("sealed.yaml"), format!("{secret}---\n{token}"))?;
+    show("$ kubectl apply -k manifests/samples");
+    show(&kubectl.run(&["apply", "-k", &overlay.display().to_string()])?);
+    Ok(())
+}
+
+/// What `openteam seal` prints for a credential.
+fn seal(place: &Place, target: &str, credential: &str) -> anyhow::Result<String> {
+    let mut command = Command::new(shell::program("openteam")?);
+    command.args(["seal", "--for", target]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    place.direct(&mut command)?;
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(credential.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("openteam seal --for {target}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Waits until Amazon has accepted the connection.
+pub(super) fn ready(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.run(&["wait", "--for=condition=Ready", &format!("amzc/{CONNECTION}"), "-n", TEAM, "--timeout=90s"])?;
+    for words in [&["get", "amzc", "-A"][..], &["get", "openteam", "-n", TEAM]] {
+        show(&format!("$ kubectl {}", words.join(" ")));
+        show(&kubectl.run(words)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Calling pods from outside the cluster: through `kubectl port-forward`, which every cluster has.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Stdio},
+};
+
+use anyhow::{Context, bail};
+use cluster::Kubectl;
+
+/// A port of a pod or Service on the loopback, until it is dropped.
+pub(super) struct PortForward {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl PortForward {
+    /// Forwards to `port` of `object`, such as `pod/NAME` or `service/NAME`.
+    pub(super) fn open(kubectl: &Kubectl, namespace: &str, object: &str, port: u16) -> anyhow::Result<Self> {
+        let mut command = kubectl.command();
+        command.args(["port-forward", "-n", namespace, object, &format!(":{port}"), "--address=127.0.0.1"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let stdout = child.stdout.take().context("kubectl has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        // «Forwarding from 127.0.0.1:41234 -> 8443»
+        let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok());
+        match address {
+            Some(address) => Ok(Self { child, address }),
+            None => {
+                let _ = child.kill();
+                bail!("kubectl port-forward -n {namespace} {object} said {line:?}")
+            }
+        }
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for PortForward {
+    fn drop(&mut self) {
+        // It may have ended by itself, with the pod.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

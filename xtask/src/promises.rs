@@ -1,0 +1,93 @@
+//! `cargo xtask promises`: what the project promises, and whether tests hold it to that.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+
+use crate::{shell, test::each_line};
+
+/// The promises of the design, in short. A promise is built once its `built` is true; from then on it needs passing
+/// tests, named `promise_<number>_…`.
+const PROMISES: [Promise; 8] = [
+    Promise { number: 1, built: false, text: "only members, and those they or RBAC granted, create and use connections" },
+    Promise { number: 2, built: true, text: "runtime access is authenticated, scoped, and decided anew at every call" },
+    Promise { number: 3, built: true, text: "credentials are written only AES-256-GCM-encrypted" },
+    Promise { number: 4, built: true, text: "an access token is refreshed once when needed, and never shown" },
+    Promise { number: 5, built: false, text: "what happens is recorded first, tamper-evident, kept, reviewed" },
+    Promise { number: 6, built: true, text: "one annotation contains an incident (the annotation; the rest is not yet built)" },
+    Promise { number: 7, built: true, text: "work uses the stated connection, marketplaces and endpoint; nothing is guessed" },
+    Promise { number: 8, built: false, text: "administrator secrets are unique, access-controlled, rotatable" },
+];
+
+struct Promise {
+    number: u32,
+    built: bool,
+    text: &'static str,
+}
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
+    shell::build()?;
+    let mut tests: BTreeMap<u32, Vec<(String, bool)>> = BTreeMap::new();
+    let mut command = shell::cargo();
+    // The results are told below; what the tests print is not.
+    command.args(["test", "--quiet", "--workspace", "--no-fail-fast", "--", "promise_", "--format=pretty"]);
+    let (_, ended_well) = each_line(&mut command, |line| {
+        if let Some((number, name, ok)) = result(line) {
+            tests.entry(number).or_default().push((name.to_owned(), ok));
+        }
+    })?;
+    let mut broken = Vec::new();
+    for promise in &PROMISES {
+        let results = tests.remove(&promise.number).unwrap_or_default();
+        let word = match (promise.built, results.is_empty(), results.iter().all(|(_, ok)| *ok)) {
+            (false, true, _) => "not yet built",
+            (true, true, _) => "NO TEST",
+            (_, false, true) => "holds",
+            (_, false, false) => "FAILS",
+        };
+        if matches!(word, "NO TEST" | "FAILS") {
+            broken.push(promise.number);
+        }
+        println!("{}. {:14} {}", promise.number, word, promise.text);
+        for (name, ok) in results {
+            println!("     {} {name}", if ok { "ok    " } else { "FAILED" });
+        }
+    }
+    if !tests.is_empty() {
+        bail!("tests name promises that there are none: {:?}", tests.keys());
+    }
+    if !broken.is_empty() {
+        bail!("promises not held: {broken:?}");
+    }
+    if !ended_well {
+        bail!("the tests broke off");
+    }
+    Ok(())
+}
+
+/// `test some::module::promise_6_a_sentence ... ok`
+fn result(line: &str) -> Option<(u32, &str, bool)> {
+    let (path, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let name = path.rsplit("::").next()?;
+    let number = name.strip_prefix("promise_")?.split('_').next()?.parse().ok()?;
+    match outcome.trim() {
+        "ok" => Some((number, name, true)),
+        outcome if outcome.starts_with("FAILED") => Some((number, name, false)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_by_their_promise() {
+        assert_eq!(result("test a::promise_6_it_contains ... ok"), Some((6, "promise_6_it_contains", true)));
+        assert_eq!(result("test promise_2_x ... FAILED"), Some((2, "promise_2_x", false)));
+        for other in ["test promise_x ... ok", "test other ... ok", "running 3 tests", "test promise_2_x ... ignored"] {
+            assert_eq!(result(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! temporary
+#[path = "../src/generate.rs"]
+mod generate;
+#[test]
+fn write() { generate::run(false).unwrap(); generate::run(true).unwrap(); }
