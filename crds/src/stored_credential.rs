@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CredentialField, CredentialOwner};
 
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn has its own type and path")]
 /// A credential as OpenTeam keeps it: AES-256-GCM under a key of its own, which is wrapped by the keyset.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(

@@ -45,14 +45,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, grant: AgentGrant) -> Resul
     let team = context.world.team(&namespace, &grant.spec.team_ref.name);
     let found: Vec<_> =
         grant.spec.scope.connections.iter().map(|name| (name, context.world.connection(&namespace, name))).collect();
-    let connections: Vec<_> =
-        found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
-    let (status, contained_by) = plan(&Observed {
-        grant: &grant,
-        team: team.as_deref(),
-        connections: &connections,
-        now: Timestamp::now(),
-    });
+    let connections: Vec<_> = found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
+    let (status, contained_by) =
+        plan(&Observed { grant: &grant, team: team.as_deref(), connections: &connections, now: Timestamp::now() });
     status::write(&context, &grant, &status, &contained_by).await?;
     Ok(Action::requeue(RECHECK))
 }
@@ -72,7 +67,9 @@ fn plan(seen: &Observed<'_>) -> (AgentGrantStatus, Vec<Containment>) {
     let team = &grant.spec.team_ref.name;
     let ready = stopped.unwrap_or_else(|| match seen.team {
         Some(found) if found.0.is_ok() => scope::ready(team, &grant.spec.scope, seen.connections),
-        _ => State::no(READY, "TeamNotFound", format!("Team {team} does not exist in this namespace or cannot be read")),
+        _ => {
+            State::no(READY, "TeamNotFound", format!("Team {team} does not exist in this namespace or cannot be read"))
+        }
     });
     let mut status = grant.status.clone().unwrap_or_default();
     status.observed_generation = generation;

@@ -100,7 +100,8 @@ mod tests {
         let mut application = AmazonApplication::new("app", Default::default());
         application.metadata.namespace = Some("acme".into());
         let mut own_endpoint = application.clone();
-        own_endpoint.spec.endpoints = Some(crds::Endpoints { lwa: Some("https://lwa.example".into()), ..Default::default() });
+        own_endpoint.spec.endpoints =
+            Some(crds::Endpoints { lwa: Some("https://lwa.example".into()), ..Default::default() });
         let mut contained = application.clone();
         contained.metadata.annotations = Some([(DISABLE.to_owned(), "inc-7".to_owned())].into());
         for (application, secret, expected) in [

@@ -68,7 +68,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, connection: AmazonConnectio
             // credential is used.
             let name = reference(&connection.metadata);
             let api: Api<AmazonConnection> = Api::namespaced(context.client.clone(), &name.namespace);
-            let found = api.get_opt(&name.name).await.map_err(ReconcileError::about(format!("AmazonConnection {name}")))?;
+            let found =
+                api.get_opt(&name.name).await.map_err(ReconcileError::about(format!("AmazonConnection {name}")))?;
             let Some(connection) = found else { return Ok(Action::await_change()) };
             match look(&context, &connection, None) {
                 Plan { ask: Some(question), .. } => {

@@ -133,7 +133,9 @@ fn named(common_name: &str) -> DistinguishedName {
 fn set_validity(parameters: &mut CertificateParams, now: Timestamp, until: Timestamp) -> Result<(), AuthorityError> {
     // x509-parser and rcgen share their time type, which saves a dependency of our own on it.
     let moment = |time: Timestamp| {
-        ASN1Time::from_timestamp(time.as_second()).map(|time| time.to_datetime()).map_err(|_| AuthorityError::Time(time))
+        ASN1Time::from_timestamp(time.as_second())
+            .map(|time| time.to_datetime())
+            .map_err(|_| AuthorityError::Time(time))
     };
     parameters.not_before = moment(now - BACKDATED)?;
     parameters.not_after = moment(until)?;

@@ -7,15 +7,8 @@ mod sealing_keys;
 
 use std::{fmt, path::PathBuf};
 
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
-use kube::{
-    Api, Client,
-    api::PostParams,
-};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, Client, api::PostParams};
 use seal::{Keyset, PrivateKey, Sealed, StoredBinding};
 
 use crate::authority::{Authority, AuthorityError};

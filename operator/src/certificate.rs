@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::certificates::v1::{
         CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestStatus,
     },
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -94,7 +94,9 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotARole => "only the ServiceAccounts of OpenTeam's roles, in its own namespace, get role certificates",
+            Self::NotARole => {
+                "only the ServiceAccounts of OpenTeam's roles, in its own namespace, get role certificates"
+            }
             Self::NoPod => "the ServiceAccount token that asks is not bound to exactly one pod",
             Self::Usages => "usages may be digital signature, client auth and server auth only",
             Self::Malformed => "the request is not one PKCS #10 document in PEM",
@@ -149,8 +151,7 @@ fn public_key(pem: &[u8]) -> Result<Vec<u8>, Denial> {
     if document.label != "CERTIFICATE REQUEST" || !rest.iter().all(u8::is_ascii_whitespace) {
         return Err(Denial::Malformed);
     }
-    let (rest, request) =
-        X509CertificationRequest::from_der(&document.contents).map_err(|_| Denial::Malformed)?;
+    let (rest, request) = X509CertificationRequest::from_der(&document.contents).map_err(|_| Denial::Malformed)?;
     if !rest.is_empty() {
         return Err(Denial::Malformed);
     }
@@ -216,8 +217,14 @@ async fn answer(request: Arc<CertificateSigningRequest>, signer: Arc<Signer>) ->
         }
         Decision::Deny(denial, approved) => {
             let type_ = if approved { "Failed" } else { "Denied" };
-            write(&signer, &request, approved, with(&request, type_, denial.reason(), &denial.to_string(), now)).await?;
-            tracing::warn!(request = name, user = request.spec.username, reason = denial.reason(), "role certificate refused");
+            write(&signer, &request, approved, with(&request, type_, denial.reason(), &denial.to_string(), now))
+                .await?;
+            tracing::warn!(
+                request = name,
+                user = request.spec.username,
+                reason = denial.reason(),
+                "role certificate refused"
+            );
             Change::CertificateRefused(Reason::new(denial.reason()))
         }
         Decision::Sign(applicant, approved) => {
@@ -226,8 +233,7 @@ async fn answer(request: Arc<CertificateSigningRequest>, signer: Arc<Signer>) ->
                 write(&signer, &request, false, with(&request, "Approved", "Role", why, now)).await?;
             }
             let until = now + SignedDuration::try_from(applicant.life).unwrap_or(SignedDuration::ZERO);
-            let pem =
-                signer.authority.sign(&applicant.peer, &signer.namespace, &applicant.public_key, now, until)?;
+            let pem = signer.authority.sign(&applicant.peer, &signer.namespace, &applicant.public_key, now, until)?;
             let certificate = Some(ByteString(pem.into_bytes()));
             let signed = CertificateSigningRequestStatus { certificate, conditions: None };
             write(&signer, &request, true, signed).await?;
@@ -274,8 +280,11 @@ async fn write(
     let name = request.name_any();
     // With the UID, so that the answer is for this request and not for another of its name; where conditions are
     // replaced with the version too, so that none gets lost.
-    let version = change.conditions.as_ref().and(request.metadata.resource_version.as_ref());
-    let metadata = json!({ "uid": request.metadata.uid, "resourceVersion": version });
+    let metadata = ObjectMeta {
+        uid: request.metadata.uid.clone(),
+        resource_version: change.conditions.as_ref().and(request.metadata.resource_version.clone()),
+        ..ObjectMeta::default()
+    };
     let patch = Patch::Merge(json!({ "metadata": metadata, "status": change }));
     let written = if status {
         requests.patch_status(&name, &PatchParams::default(), &patch).await

@@ -108,7 +108,8 @@ pub(crate) async fn run<K, R, F>(
             // An error of a pass was logged where its delay was decided.
             Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
             Err(Error::ObjectNotFound(gone)) => {
-                let gone = ObjectRef::<Guarded<K>>::new(&gone.name).within(gone.namespace.as_deref().unwrap_or_default());
+                let gone =
+                    ObjectRef::<Guarded<K>>::new(&gone.name).within(gone.namespace.as_deref().unwrap_or_default());
                 failures.failures.forget(&label(kind, &gone));
             }
             Err(Error::QueueError(never)) => match never {},
@@ -128,7 +129,9 @@ fn requests<K: Resource<DynamicType = ()> + Clone + 'static>(
     touched: Option<Touched>,
 ) -> Vec<ReconcileRequest<Guarded<K>>> {
     let reason = ReconcileReason::Custom {
-        reason: touched.as_ref().map_or("anything".to_owned(), |it| format!("{} {}/{}", it.kind, it.namespace, it.name)),
+        reason: touched
+            .as_ref()
+            .map_or("anything".to_owned(), |it| format!("{} {}/{}", it.kind, it.namespace, it.name)),
     };
     let request = |obj_ref| ReconcileRequest { obj_ref, reason: reason.clone() };
     let chosen = |guarded: &Guarded<K>| match &touched {

@@ -54,14 +54,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, token: RuntimeToken) -> Res
     let team = context.world.team(&namespace, &token.spec.team_ref.name);
     let found: Vec<_> =
         token.spec.scope.connections.iter().map(|name| (name, context.world.connection(&namespace, name))).collect();
-    let connections: Vec<_> =
-        found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
-    let plan = plan(&Observed {
-        token: &token,
-        team: team.as_deref(),
-        connections: &connections,
-        now: Timestamp::now(),
-    });
+    let connections: Vec<_> = found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
+    let plan =
+        plan(&Observed { token: &token, team: team.as_deref(), connections: &connections, now: Timestamp::now() });
     status::write(&context, &token, &plan.status, &plan.contained_by).await?;
     Ok(Action::requeue(plan.recheck))
 }
@@ -119,7 +114,8 @@ mod tests {
 
     fn team_of(members: &[(&str, Role)]) -> DeserializeGuard<Team> {
         let mut team = team("acme", "acme");
-        team.spec.members = members.iter().map(|(email, role)| Member { email: email.to_string(), role: *role }).collect();
+        team.spec.members =
+            members.iter().map(|(email, role)| Member { email: email.to_string(), role: *role }).collect();
         DeserializeGuard(Ok(team))
     }
 

@@ -23,7 +23,8 @@ pub(crate) fn ready(team: &str, scope: &Scope, named: &[Named<'_>]) -> State {
         return no("ConnectionNotFound", format!("scope.connections: {absent} do not exist or cannot be read"));
     }
     let found = || named.iter().filter_map(|it| it.connection);
-    let foreign = names(found().filter(|it| it.spec.team_ref.name != team).filter_map(|it| it.metadata.name.as_deref()));
+    let foreign =
+        names(found().filter(|it| it.spec.team_ref.name != team).filter_map(|it| it.metadata.name.as_deref()));
     if !foreign.is_empty() {
         return no("NotOfThisTeam", format!("scope.connections: {foreign} belong to another Team than {team}"));
     }

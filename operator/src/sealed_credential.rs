@@ -111,8 +111,8 @@ fn found<K: Subject>(object: &K, team: Option<&Guarded<Team>>) -> Option<Found> 
     if object.meta().deletion_timestamp.is_some() {
         return None;
     }
-    let by = containment(K::ACCESS, object.meta())
-        .or_else(|| team.and_then(|team| containment(Team::ACCESS, team.meta())));
+    let by =
+        containment(K::ACCESS, object.meta()).or_else(|| team.and_then(|team| containment(Team::ACCESS, team.meta())));
     Some(Found {
         target: by.map_or(Target::Free, |by| Target::Contained(by.to_string())),
         owner: object.controller_owner_ref(&())?,

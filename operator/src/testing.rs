@@ -31,7 +31,13 @@ pub(crate) fn stored_refresh_token(keyset: &Keyset, namespace: &str, name: &str,
     stored(keyset, namespace, CredentialOwnerKind::AmazonConnection, name, generation)
 }
 
-fn stored(keyset: &Keyset, namespace: &str, kind: CredentialOwnerKind, name: &str, generation: i64) -> StoredCredential {
+fn stored(
+    keyset: &Keyset,
+    namespace: &str,
+    kind: CredentialOwnerKind,
+    name: &str,
+    generation: i64,
+) -> StoredCredential {
     let owner = CredentialOwner { kind, name: name.to_owned() };
     let field: CredentialField = kind.field();
     let binding = StoredBinding {

@@ -99,7 +99,8 @@ impl World {
                 fill(stream.boxed(), Kind::ConfigMap, &touched, &mut feeds)
             },
             namespaces: {
-                let stream = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), watcher::Config::default());
+                let stream =
+                    watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), watcher::Config::default());
                 fill(stream.boxed(), Kind::Namespace, &touched, &mut feeds)
             },
             touched,
@@ -217,9 +218,5 @@ where
 
 fn touch<K: Resource<DynamicType = ()>>(kind: Kind, object: &K) -> Touched {
     let meta = object.meta();
-    Touched {
-        kind,
-        namespace: meta.namespace.clone().unwrap_or_default(),
-        name: meta.name.clone().unwrap_or_default(),
-    }
+    Touched { kind, namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
 }

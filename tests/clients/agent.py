@@ -33,9 +33,10 @@ class Marketplace:
         self.endpoint, self.marketplace_id, self.region = url, marketplace_id, "us-east-1"
 
 
-def client(api, marketplace_id):
+def client(api, marketplace_id, **options):
     """An SP-API client whose refresh token is the connection and this pod's own token."""
     return api(
+        **options,
         marketplace=Marketplace(marketplace_id),
         credentials={"lwa_app_id": "unused", "lwa_client_secret": "unused"},
         refresh_token=f"{CONNECTION}~{TOKEN.read_text().strip()}",
@@ -99,7 +100,11 @@ def main():
         "orders": [order["AmazonOrderId"] for order in answers],
         "marketplaces": sorted({order["MarketplaceId"] for order in answers}),
     }))
-    catalog = client(CatalogItems, inside).search_catalog_items(keywords="mug", marketplaceIds=[inside]).payload
+    catalog = (
+        client(CatalogItems, inside, version="2022-04-01")
+        .search_catalog_items(keywords="mug", marketplaceIds=[inside])
+        .payload
+    )
     answers.append(catalog)
     print(json.dumps({"step": "catalog", "items": [item["asin"] for item in catalog["items"]]}))
     try:

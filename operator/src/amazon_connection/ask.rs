@@ -7,13 +7,11 @@ use std::{
 };
 
 use amazon::{LwaClient, LwaError, RetryCause, SellersClient, SpApiError, Unauthorized};
-use audit::{
-    Act, Actor, Call, Change, Correlation, EntityChange, Operation, Phase, Reason, Source, Target,
-};
+use audit::{Act, Actor, Call, Change, Correlation, EntityChange, Operation, Phase, Reason, Source, Target};
 use crds::{AmazonConnection, NamespacedReference, Participation, StoredCredential};
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use seal::Secret;
+use secrecy::SecretString;
 
 use super::plan::{Answer, Question, Verdict};
 use crate::{
@@ -130,8 +128,7 @@ async fn exchange(
         }
     };
     let sent = Instant::now();
-    let refreshed =
-        lwa.refresh(&question.addresses.lwa, &question.client_id, &client_secret, &refresh_token).await;
+    let refreshed = lwa.refresh(&question.addresses.lwa, &question.client_id, &client_secret, &refresh_token).await;
     drop((refresh_token, client_secret));
     let latency = sent.elapsed();
     let phase = match &refreshed {
@@ -212,7 +209,9 @@ fn sp_api_verdict(error: &SpApiError) -> Verdict {
         SpApiError::Unauthorized(Unauthorized::Invalid) => Verdict::Revoked,
         SpApiError::Unauthorized(Unauthorized::SecretExpired) => Verdict::ApplicationSecretRejected,
         // Of a token that is seconds old this says that something is wrong at Amazon, or with a clock.
-        SpApiError::Unauthorized(Unauthorized::Expired) | SpApiError::Throttled => Verdict::Unreachable(error.to_string()),
+        SpApiError::Unauthorized(Unauthorized::Expired) | SpApiError::Throttled => {
+            Verdict::Unreachable(error.to_string())
+        }
         SpApiError::Unauthorized(Unauthorized::Role | Unauthorized::Other) | SpApiError::Refused(_) => {
             Verdict::Refused(error.to_string())
         }

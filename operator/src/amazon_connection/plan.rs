@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use access::{Containment, Entry, Index};
 use crds::{
-    AmazonApplication, AmazonConnection, AmazonConnectionStatus, NamespacedReference, Participation, ProvenCredentials, StoredCredential, Team,
+    AmazonApplication, AmazonConnection, AmazonConnectionStatus, NamespacedReference, Participation, ProvenCredentials,
+    StoredCredential, Team,
     condition::{AUTHORIZED, READY, State, find, set},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -176,9 +177,9 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     if status.proven.as_ref().map(|proven| proven.refresh_token) != seen.refresh_token.map(|it| it.spec.generation) {
         status.participations.clear();
     }
-    let recheck = too_early.filter(|_| usable.is_ok()).map(|then| {
-        Duration::try_from(then.duration_since(seen.now)).unwrap_or_default() + Duration::from_millis(50)
-    });
+    let recheck = too_early
+        .filter(|_| usable.is_ok())
+        .map(|then| Duration::try_from(then.duration_since(seen.now)).unwrap_or_default() + Duration::from_millis(50));
     Plan { ask, status, contained_by, recheck }
 }
 
@@ -240,7 +241,8 @@ fn usable(seen: &Observed<'_>) -> Result<Question, State> {
         .map_err(|fault| no(fault.reason(), format!("AmazonApplication {name}: {fault}")))?;
     let refresh_token = seen.refresh_token.ok_or_else(|| {
         let own = reference(&seen.connection.metadata).name;
-        let message = format!("no refresh token yet: seal one with `openteam seal --for amazonconnection/{namespace}/{own}`");
+        let message =
+            format!("no refresh token yet: seal one with `openteam seal --for amazonconnection/{namespace}/{own}`");
         no("CredentialMissing", message)
     })?;
     let client_secret = seen.client_secret.ok_or_else(|| {
@@ -256,11 +258,7 @@ fn usable(seen: &Observed<'_>) -> Result<Question, State> {
 }
 
 /// Keeps what lasts of an answer, if it is about the credentials in use.
-fn take_answer(
-    status: &mut AmazonConnectionStatus,
-    answer: Option<&Answer>,
-    wanted: Option<&ProvenCredentials>,
-) {
+fn take_answer(status: &mut AmazonConnectionStatus, answer: Option<&Answer>, wanted: Option<&ProvenCredentials>) {
     let Some(answer) = answer.filter(|answer| Some(&answer.asked_with) == wanted && answer.verdict.lasts()) else {
         return;
     };
@@ -290,7 +288,9 @@ fn waiting(conditions: &[Condition], stopped: Option<&State>) -> State {
     let before = find(conditions, AUTHORIZED)
         .filter(|before| ["AmazonUnreachable", "CredentialUnreadable"].contains(&before.reason.as_str()));
     match (stopped, before) {
-        (Some(_), _) => State::unknown(AUTHORIZED, "Contained", "Amazon is not asked while the connection is contained"),
+        (Some(_), _) => {
+            State::unknown(AUTHORIZED, "Contained", "Amazon is not asked while the connection is contained")
+        }
         (None, Some(before)) => restated(before),
         (None, None) => State::unknown(AUTHORIZED, "Verifying", "Amazon is asked within a minute"),
     }
@@ -300,8 +300,7 @@ fn ready(connection: &AmazonConnection, authorized: &State, participations: &[Pa
     if authorized.status != Some(true) {
         return State::no(READY, &authorized.reason, authorized.message.clone());
     }
-    let takes_part =
-        |id: &&String| participations.iter().any(|it| it.marketplace_id == **id && it.is_participating);
+    let takes_part = |id: &&String| participations.iter().any(|it| it.marketplace_id == **id && it.is_participating);
     let absent: Vec<&str> =
         connection.spec.marketplace_ids.iter().filter(|id| !takes_part(id)).map(String::as_str).collect();
     let list = absent.join(", ");

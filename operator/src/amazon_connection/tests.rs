@@ -220,8 +220,7 @@ fn no_answer_is_no_verdict_and_is_asked_for_again_in_time() {
 #[test]
 fn an_answer_about_other_credentials_proves_nothing() {
     let scene = Scene::new();
-    let answer =
-        Answer { asked_with: ProvenCredentials { refresh_token: 7, client_secret: 1 }, verdict: authorized() };
+    let answer = Answer { asked_with: ProvenCredentials { refresh_token: 7, client_secret: 1 }, verdict: authorized() };
     let plan = scene.look(Some(&answer), 0);
     assert_eq!(plan.status.proven, None);
     assert!(plan.status.participations.is_empty());
@@ -289,7 +288,8 @@ fn marketplaces_the_seller_has_no_part_in_are_told() {
         let mut scene = Scene::new();
         scene.settle(&Verdict::Authorized(participations));
         assert_eq!(scene.condition(READY), is(status, reason));
-        let message = &find(&scene.connection.status.unwrap().conditions, READY).unwrap().message;
+        let status = scene.connection.status.unwrap();
+        let message = &find(&status.conditions, READY).unwrap().message;
         assert!(message.contains(mentions), "{message}");
     }
 }

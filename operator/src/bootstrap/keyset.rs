@@ -4,8 +4,8 @@ use crds::StoredCredential;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, api::ListParams};
-use secrecy::{ExposeSecret, SecretString};
 use seal::Keyset;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{BootstrapError, KeysetSource, Place, api, authority, sealing_keys};
 

@@ -101,12 +101,14 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
     match admit(seconds * 1000, not_before_ms, now_ms) {
         Admission::FromTheFuture => {
             let wait = (seconds * 1000).saturating_sub(MAX_CLOCK_LEAD_MS).saturating_sub(now_ms);
-            let message = format!("sealed at {}, which is still to come: correct the clock and seal it again", sealed_at.0);
+            let message =
+                format!("sealed at {}, which is still to come: correct the clock and seal it again", sealed_at.0);
             let plan = settled(seen, Refused, FROM_THE_FUTURE, message, Some(sealed_at));
             Plan { recheck: Some(Duration::from_millis(wait.clamp(1000, 600_000))), ..plan }
         }
         Admission::Superseded => {
-            let stored = seen.stored.filter(|stored| stored.spec.sealed_at == sealed_at && came_from(stored, seen.input));
+            let stored =
+                seen.stored.filter(|stored| stored.spec.sealed_at == sealed_at && came_from(stored, seen.input));
             match stored {
                 Some(stored) => {
                     let message = accepted(kind, name, stored.spec.generation);
@@ -185,7 +187,8 @@ fn explain(fault: Fault, sealed: &SealedCredential) -> (&'static str, String) {
         }
         Fault::NotACredential => (
             NOT_A_CREDENTIAL,
-            "what was sealed is empty or holds other than printable ASCII characters: seal the credential alone".to_owned(),
+            "what was sealed is empty or holds other than printable ASCII characters: seal the credential alone"
+                .to_owned(),
         ),
     }
 }

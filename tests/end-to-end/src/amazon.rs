@@ -5,7 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use amazon_emulator::{Application, Authority, Call, Clock, Emulator, Identity, Listeners, Seed, Seller, Switches};
+use amazon_emulator::{
+    Application, Authority, Call, Change, Clock, Emulator, Grant, Identity, Listeners, Seed, Seller, Switches,
+};
 
 use crate::wire::{Heard, Wire};
 
@@ -118,4 +120,10 @@ impl Amazon {
         seen.dedup();
         seen
     }
+}
+
+/// The switch that takes a seller's grant back; for that seller only, so it disturbs no other test.
+#[must_use]
+pub fn revoked(seller: &Seller) -> Change {
+    Change { grants: [(seller.seller_id.clone(), Grant::Revoked)].into(), ..Change::default() }
 }

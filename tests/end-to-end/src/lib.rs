@@ -27,7 +27,7 @@ mod visit;
 mod wait;
 mod wire;
 
-pub use amazon::{Amazon, CA, DE, MX, US};
+pub use amazon::{Amazon, CA, DE, MX, US, revoked};
 pub use call::{Answer, Call, Gateway, Streamed};
 pub use house::{House, NAMESPACE};
 pub use leaks::Planted;

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
 };
 
 use anyhow::{Context, bail};
@@ -13,6 +13,8 @@ use cluster::Kubectl;
 pub(super) struct PortForward {
     child: Child,
     address: SocketAddr,
+    /// Held open: kubectl tells of each connection here, and dies when nobody can read it.
+    _output: BufReader<ChildStdout>,
 }
 
 impl PortForward {
@@ -22,12 +24,13 @@ impl PortForward {
         command.args(["port-forward", "-n", namespace, object, &format!(":{port}"), "--address=127.0.0.1"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("kubectl has no output")?;
+        let mut output = BufReader::new(stdout);
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        output.read_line(&mut line)?;
         // «Forwarding from 127.0.0.1:41234 -> 8443»
         let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok());
         match address {
-            Some(address) => Ok(Self { child, address }),
+            Some(address) => Ok(Self { child, address, _output: output }),
             None => {
                 let _ = child.kill();
                 bail!("kubectl port-forward -n {namespace} {object} said {line:?}")

@@ -1,6 +1,10 @@
 //! The agent at work, and what is known of it afterwards.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
 
 use amazon_emulator::Counters;
 use anyhow::{Context, bail};
@@ -45,12 +49,29 @@ pub(super) fn agent(kubectl: &Kubectl) -> anyhow::Result<()> {
     });
     kubectl.run(&["delete", "pod", "agent", "-n", TEAM, "--ignore-not-found", "--wait=true"])?;
     kubectl.run_with(&["apply", "-f", "-"], &pod.to_string())?;
-    let waited = kubectl.run(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/agent", "-n", TEAM, "--timeout=90s"]);
+    let phase = ended(kubectl)?;
     let logs = kubectl.run(&["logs", "agent", "-n", TEAM])?;
     show("$ kubectl logs agent -n acme");
     show(&logs);
-    waited.context("the agent did not succeed")?;
+    if phase != "Succeeded" {
+        bail!("the agent's pod ended as {phase}");
+    }
     check(&logs)
+}
+
+/// Waits for the agent's pod to end, well or not.
+fn ended(kubectl: &Kubectl) -> anyhow::Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let phase = kubectl.run(&["get", "pod", "agent", "-n", TEAM, "-o", "jsonpath={.status.phase}"])?;
+        if matches!(phase.as_str(), "Succeeded" | "Failed") {
+            return Ok(phase);
+        }
+        if Instant::now() > deadline {
+            bail!("the agent's pod is still {phase} after 90 s");
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
 }
 
 fn push(object: &mut Value, list: &str, item: Value) {

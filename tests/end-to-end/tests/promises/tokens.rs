@@ -1,0 +1,99 @@
+//! Promise 4: an access token is fetched once, however many ask, and stays inside.
+
+use openteam_end_to_end::{Answer, House, Tenant, US, alone, eventually, house, revoked, within};
+use std::time::Duration;
+
+const PATH: &str = "/orders/v0/orders?MarketplaceIds=ATVPDKIKX0DER&CreatedAfter=2020-01-01T00:00:00Z";
+
+/// Nothing of Amazon's credentials is in an answer, body or headers.
+fn is_clean(house: &House, answer: &Answer) {
+    let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
+    for text in [&answer.text, &headers] {
+        assert!(!text.contains("Atza|") && !text.contains("Atzr|"), "{text}");
+        assert!(house.amazon().access_tokens_seen().iter().all(|token| !text.contains(&token[5..40])), "{text}");
+    }
+}
+
+fn refreshes(house: &House, tenant: &Tenant<'_>) -> usize {
+    house.amazon().refreshes_of(&tenant.seller)
+}
+
+#[test]
+fn promise_4_fifty_calls_at_once_refresh_once_per_gateway() {
+    let house = house();
+    let tenant = house.tenant("flight");
+    let token = tenant.runtime_token("many");
+    // The operator asked once, to prove the connection; each gateway once, when it first saw the token.
+    let before = refreshes(&house, &tenant);
+    assert_eq!(before, 1 + House::GATEWAYS);
+
+    // Another credential is another token: every gateway starts anew.
+    house.seal("amazonconnection/flight/flight-na", "refresh-token", tenant.seller.refresh_token.expose());
+    eventually("the operator has proven the new credential", || (refreshes(&house, &tenant) == before + 1).then_some(()));
+    for (number, gateway) in house.gateways().iter().enumerate() {
+        // A gateway may still hold what it read before the new credential came by its watch.
+        within(Duration::from_secs(5), "the new credential is seen", || {
+            gateway.call(&token).get_at_once(50, PATH).iter().for_each(Answer::is_served);
+            (refreshes(&house, &tenant) > before + 1 + number).then_some(())
+        });
+        assert_eq!(refreshes(&house, &tenant), before + 2 + number);
+    }
+}
+
+#[test]
+fn promise_4_a_revoked_grant_is_asked_about_once_and_told() {
+    let house = house();
+    let tenant = house.tenant("revoked");
+    let token = tenant.runtime_token("many");
+    let gateway = house.gateway(0);
+    let before = refreshes(&house, &tenant);
+    house.amazon().switches().apply(revoked(&tenant.seller)).unwrap();
+    for answer in gateway.call(&token).get_at_once(50, PATH) {
+        answer.is_refused(502, "AuthorizationRejected");
+        is_clean(&house, &answer);
+    }
+    assert_eq!(refreshes(&house, &tenant), before + 1);
+}
+
+#[test]
+fn promise_4_neither_the_operators_nor_anyones_restart_uses_a_refresh_token_at_rest() {
+    let house = alone();
+    let tenant = house.tenant("restart");
+    let token = tenant.runtime_token("many");
+    let before = refreshes(&house, &tenant);
+    house.stop("openteam-operator-0");
+    house.restart("openteam-operator-0");
+    // It leads again, and has looked at everything: a change is answered.
+    let incident = "inc-restart";
+    house.disable::<crds::AmazonConnection>("restart", &tenant.connection, incident);
+    eventually("the operator is at work", || {
+        let read: crds::AmazonConnection = house.read("restart", &tenant.connection);
+        (read.status?.incidents == [incident]).then_some(())
+    });
+    house.restore::<crds::AmazonConnection>("restart", &tenant.connection);
+    tenant.wait_until_ready(&tenant.connection);
+    eventually("calls are served", || (house.gateway(0).call(&token).orders(US).status == 200).then_some(()));
+    assert_eq!(refreshes(&house, &tenant), before);
+}
+
+#[test]
+fn promise_4_no_answer_holds_a_token_of_amazons() {
+    let house = house();
+    let tenant = house.tenant("answers");
+    let token = tenant.agent_token();
+    let gateway = house.gateway(1);
+    let call = gateway.call(&token);
+    let exchanged = gateway.exchange(&format!("answers/answers-na~{token}"));
+    let answers = [
+        call.orders(US),
+        call.get("/openteam/v1/connections"),
+        call.get("/orders/v0/orders?MarketplaceIds=ATVPDKIKX0DER"),
+        call.get("/catalog/2022-04-01/items/B0US000000?marketplaceIds=ATVPDKIKX0DER"),
+        call.get("/no/such/operation"),
+        exchanged,
+    ];
+    assert_eq!(answers[2].status, 400, "Amazon refuses it: {}", answers[2].text);
+    for answer in &answers {
+        is_clean(&house, answer);
+    }
+}

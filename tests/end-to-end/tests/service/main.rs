@@ -1,0 +1,6 @@
+//! The product at work: an unmodified client, a recorder that is away, samples as a reader applies them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod clients;
+mod record;
+mod samples;
