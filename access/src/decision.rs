@@ -7,8 +7,7 @@ use crds::{AmazonApplication, AmazonConnection, NamespacedReference, condition};
 use jiff::Timestamp;
 
 use crate::{
-    Caller,
-    containment,
+    Caller, containment,
     holding::{Holding, HoldingKind},
     index::{Entry, Index, named},
     marketplaces, namespaces, operations,
@@ -101,15 +100,13 @@ pub fn usable_connections(index: &Index, caller: &Caller, now: Timestamp) -> Vec
     let mut found: Vec<Usable> = Vec::new();
     for (holding, name, connection) in all_candidates(index, caller) {
         let marketplaces = marketplaces::in_scope(holding.scope(), &connection);
-        let refusal = holding
-            .check(index, now)
-            .and_then(|()| usable(index, &name, &connection).map(|_| ()))
-            .err();
+        let refusal = holding.check(index, now).and_then(|()| usable(index, &name, &connection).map(|_| ())).err();
         match found.iter_mut().find(|usable| usable.name == name) {
             None => found.push(Usable { name, connection, marketplaces, refusal }),
             Some(usable) if refusal.is_none() => {
                 // A second grant to the same connection adds its marketplaces, unless the first gave none that work.
-                let known = if usable.refusal.take().is_none() { std::mem::take(&mut usable.marketplaces) } else { vec![] };
+                let known =
+                    if usable.refusal.take().is_none() { std::mem::take(&mut usable.marketplaces) } else { vec![] };
                 let all: BTreeSet<String> = known.into_iter().chain(marketplaces).collect();
                 usable.marketplaces = all.into_iter().collect();
             }
@@ -215,7 +212,9 @@ fn usable(
         .get(reference)
         .and_then(Entry::read)
         .filter(|application| namespaces::allowed(index, reference, application, &name.namespace))
-        .ok_or_else(|| not_ready(format!("AmazonApplication {reference} does not exist or is not for this namespace")))?;
+        .ok_or_else(|| {
+            not_ready(format!("AmazonApplication {reference} does not exist or is not for this namespace"))
+        })?;
     let conditions = connection.status.as_ref().map_or(&[][..], |status| &status.conditions);
     if !condition::is_true(conditions, condition::AUTHORIZED) {
         let why = condition::find(conditions, condition::AUTHORIZED)

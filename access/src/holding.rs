@@ -104,7 +104,7 @@ impl Holding {
         let (_, object) = self.object();
         object.namespace == name.namespace
             && connection.spec.team_ref.name == self.team()
-            && self.scope().connections.iter().any(|one| *one == name.name)
+            && self.scope().connections.contains(&name.name)
     }
 
     fn containment(&self) -> Option<Containment> {

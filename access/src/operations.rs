@@ -8,16 +8,13 @@ pub(crate) fn allows(rules: Option<&Operations>, operation: &Operation) -> bool 
     let class = operation.class().as_str();
     let Some(rules) = rules else { return class == amazon::Class::Read.as_str() };
     // A bare name that several APIs share allows none of them and denies all of them.
-    let denied = rules.deny.iter().any(|entry| {
-        entry == class || operation.maybe_named_by(entry)
-    });
+    let denied = rules.deny.iter().any(|entry| entry == class || operation.maybe_named_by(entry));
     !denied && rules.allow.iter().any(|entry| entry == class || operation.named_by(entry))
 }
 
 /// Whether the rules allow the operation by its own name, not only by its class.
 pub(crate) fn names(rules: Option<&Operations>, operation: &Operation) -> bool {
-    rules.is_some_and(|rules| rules.allow.iter().any(|entry| operation.named_by(entry)))
-        && allows(rules, operation)
+    rules.is_some_and(|rules| rules.allow.iter().any(|entry| operation.named_by(entry))) && allows(rules, operation)
 }
 
 #[cfg(test)]

@@ -151,8 +151,17 @@ mod tests {
     fn other_texts_are_refused() {
         let text = text();
         for wrong in [
-            "", "otrt_", "otrt_a_b_c", &text[1..], &text[..text.len() - 1], &format!("{text}a"), &format!(" {text}"),
-            &text.to_uppercase(), "otrt_é_nightly_x", &text.replace("acme", ""), &text.replace("acme", "a/b"),
+            "",
+            "otrt_",
+            "otrt_a_b_c",
+            &text[1..],
+            &text[..text.len() - 1],
+            &format!("{text}a"),
+            &format!(" {text}"),
+            &text.to_uppercase(),
+            "otrt_é_nightly_x",
+            &text.replace("acme", ""),
+            &text.replace("acme", "a/b"),
         ] {
             assert!(RuntimeTokenText::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -1,8 +1,8 @@
 //! The decision as tables: who, holding what, calls what, and what comes of it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::HashMap, sync::Arc};
 
-use openteam_access::{Caller, Entry, Index, Objects, Refusal, Request, decide, still_holds, usable_connections};
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
     AmazonConnectionStatus, LocalReference, Member, NamespacedReference, Operations, Participation, Region, Role,
@@ -10,6 +10,7 @@ use crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use openteam_access::{Caller, Entry, Index, Objects, Refusal, Request, decide, still_holds, usable_connections};
 
 const US: &str = "ATVPDKIKX0DER";
 const CA: &str = "A2EUQ1WTGCTBG2";
@@ -109,7 +110,8 @@ fn world() -> Index {
 }
 
 fn grant(account: &str, scope: Scope) -> AgentGrant {
-    let spec = AgentGrantSpec { team_ref: LocalReference::to("acme"), service_account: LocalReference::to(account), scope };
+    let spec =
+        AgentGrantSpec { team_ref: LocalReference::to("acme"), service_account: LocalReference::to(account), scope };
     let mut grant = AgentGrant::new("agent", spec);
     grant.metadata = meta(&name("acme", "agent"));
     grant
@@ -222,7 +224,9 @@ fn every_object_that_lets_someone_act_contains() {
         ("AmazonConnection", agent(), |index| {
             change(&mut index.connections, &name("acme", "na"), |o| disable(&mut o.metadata));
         }),
-        ("AgentGrant", agent(), |index| change(&mut index.grants, &name("acme", "agent"), |o| disable(&mut o.metadata))),
+        ("AgentGrant", agent(), |index| {
+            change(&mut index.grants, &name("acme", "agent"), |o| disable(&mut o.metadata))
+        }),
         ("RuntimeToken", nightly(), |index| {
             change(&mut index.runtime_tokens, &name("acme", "nightly"), |o| disable(&mut o.metadata));
         }),

@@ -49,10 +49,7 @@ impl FromStr for Class {
     type Err = UnknownClass;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|class| class.as_str() == text)
-            .ok_or(UnknownClass)
+        Self::ALL.into_iter().find(|class| class.as_str() == text).ok_or(UnknownClass)
     }
 }
 
@@ -61,13 +58,8 @@ impl FromStr for Class {
 #[error("class is none of read, write, financial, restricted")]
 pub struct UnknownClass;
 
-const FINANCIAL_APIS: [&str; 5] = [
-    "finances",
-    "invoices",
-    "seller-wallet",
-    "vendor-direct-fulfillment-payments",
-    "vendor-invoices",
-];
+const FINANCIAL_APIS: [&str; 5] =
+    ["finances", "invoices", "seller-wallet", "vendor-direct-fulfillment-payments", "vendor-invoices"];
 
 /// Without a restricted data token these answer with the personal data left out, and OpenTeam never sends one for them.
 const ORDERS_V0_WITHOUT_PERSONAL_DATA: [&str; 3] = ["getOrders", "getOrder", "getOrderItems"];
@@ -77,25 +69,13 @@ const ORDERS_V0_WITHOUT_PERSONAL_DATA: [&str; 3] = ["getOrders", "getOrder", "ge
 /// that only list. `retrieveShippingLabel` prints the buyer's address.
 const ASKING_POSTS: [(&str, &str, &str); 21] = [
     // Says whether items would be accepted.
-    (
-        "amazon-warehousing-and-distribution",
-        "2024-05-09",
-        "checkInboundEligibility",
-    ),
+    ("amazon-warehousing-and-distribution", "2024-05-09", "checkInboundEligibility"),
     // Checks a document against ASINs; stores nothing.
-    (
-        "aplus-content",
-        "2020-11-01",
-        "validateContentDocumentAsinRelations",
-    ),
+    ("aplus-content", "2020-11-01", "validateContentDocumentAsinRelations"),
     // Lists free handover times; scheduling is another call.
     ("easy-ship", "2022-03-23", "listHandoverSlots"),
     // Previews and delivery promises of an order that is not made.
-    (
-        "fulfillment-outbound",
-        "2020-07-01",
-        "getFulfillmentPreview",
-    ),
+    ("fulfillment-outbound", "2020-07-01", "getFulfillmentPreview"),
     ("fulfillment-outbound", "2020-07-01", "deliveryOffers"),
     ("fulfillment-outbound", "2026-07-04", "getOrderPreview"),
     ("fulfillment-outbound", "2026-07-04", "getOffers"),
@@ -109,11 +89,7 @@ const ASKING_POSTS: [(&str, &str, &str); 21] = [
     // Batches of GETs.
     ("product-pricing", "v0", "getItemOffersBatch"),
     ("product-pricing", "v0", "getListingOffersBatch"),
-    (
-        "product-pricing",
-        "2022-05-01",
-        "getFeaturedOfferExpectedPriceBatch",
-    ),
+    ("product-pricing", "2022-05-01", "getFeaturedOfferExpectedPriceBatch"),
     ("product-pricing", "2022-05-01", "getCompetitiveSummary"),
     // Searches with the filter in the body.
     ("replenishment", "2022-11-07", "getSellingPartnerMetrics"),
@@ -148,11 +124,7 @@ impl Operation {
         if self.restricted_data != RestrictedData::No && !without_personal_data {
             Class::Restricted
         } else if self.method == Method::Get {
-            if FINANCIAL_APIS.contains(&self.api) {
-                Class::Financial
-            } else {
-                Class::Read
-            }
+            if FINANCIAL_APIS.contains(&self.api) { Class::Financial } else { Class::Read }
         } else if self.method == Method::Post && self.only_asks() {
             Class::Read
         } else {
@@ -212,10 +184,8 @@ mod tests {
     #[test]
     fn each_reviewed_post_exists_and_is_a_post() {
         for (api, version, id) in ASKING_POSTS {
-            let found: Vec<_> = operations()
-                .iter()
-                .filter(|o| (o.api, o.version, o.operation_id) == (api, version, id))
-                .collect();
+            let found: Vec<_> =
+                operations().iter().filter(|o| (o.api, o.version, o.operation_id) == (api, version, id)).collect();
             assert_eq!(found.len(), 1, "{api}/{version}/{id}");
             assert_eq!(found[0].method, Method::Post, "{api}/{version}/{id}");
             assert_eq!(found[0].class(), Class::Read, "{api}/{version}/{id}");
@@ -231,10 +201,7 @@ mod tests {
             ("POST", "/reports/2021-06-30/reports"),
             ("POST", "/dataKiosk/2023-11-15/queries"),
             ("POST", "/feeds/2021-06-30/documents"),
-            (
-                "POST",
-                "/externalFulfillment/inventory/2024-09-11/inventories",
-            ),
+            ("POST", "/externalFulfillment/inventory/2024-09-11/inventories"),
             ("POST", "/shipping/v1/shipments/S/containers/T/label"),
             ("PUT", "/shipping/v2/carrierAccounts"),
             ("PATCH", "/listings/2021-08-01/items/S/K"),
@@ -252,21 +219,14 @@ mod tests {
         let payouts = "/finances/transfers/2024-06-01/payouts";
         assert_eq!(class_of("GET", payouts), Class::Financial);
         assert_eq!(class_of("POST", payouts), Class::Write);
-        assert!(
-            operations()
-                .iter()
-                .all(|o| o.class() != Class::Financial || o.method == Method::Get)
-        );
+        assert!(operations().iter().all(|o| o.class() != Class::Financial || o.method == Method::Get));
     }
 
     #[test]
     fn only_three_of_the_orders_that_need_a_token_are_read() {
         assert_eq!(class_of("GET", "/orders/v0/orders"), Class::Read);
         assert_eq!(class_of("GET", "/orders/v0/orders/1"), Class::Read);
-        assert_eq!(
-            class_of("GET", "/orders/v0/orders/1/orderItems"),
-            Class::Read
-        );
+        assert_eq!(class_of("GET", "/orders/v0/orders/1/orderItems"), Class::Read);
         for path in [
             "/orders/v0/orders/1/address",
             "/orders/v0/orders/1/buyerInfo",
@@ -281,31 +241,18 @@ mod tests {
 
     #[test]
     fn what_acts_for_the_application_is_served_to_nobody() {
-        let reason = |method, path, sandbox| {
-            crate::find(method, path)
-                .unwrap()
-                .operation
-                .never_served(sandbox)
-        };
+        let reason = |method, path, sandbox| crate::find(method, path).unwrap().operation.never_served(sandbox);
         let secret = "/applications/2023-11-30/clientSecret";
         assert_eq!(reason("POST", secret, true), Some(NeverServed::Grantless));
         let destinations = "/notifications/v1/destinations";
-        assert_eq!(
-            reason("GET", destinations, false),
-            Some(NeverServed::Grantless)
-        );
+        assert_eq!(reason("GET", destinations, false), Some(NeverServed::Grantless));
         let tokens = "/tokens/2021-03-01/restrictedDataToken";
-        assert_eq!(
-            reason("POST", tokens, true),
-            Some(NeverServed::RestrictedDataToken)
-        );
+        assert_eq!(reason("POST", tokens, true), Some(NeverServed::RestrictedDataToken));
         let items = "/fba/inventory/v1/items";
         assert_eq!(reason("POST", items, false), Some(NeverServed::SandboxOnly));
         assert_eq!(reason("POST", items, true), None);
         assert_eq!(reason("GET", "/orders/v0/orders", false), None);
-        let refused = operations()
-            .iter()
-            .filter(|o| o.never_served(false).is_some());
+        let refused = operations().iter().filter(|o| o.never_served(false).is_some());
         assert_eq!(refused.count(), 8 + 1 + 9);
     }
 

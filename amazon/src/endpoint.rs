@@ -138,15 +138,9 @@ mod tests {
     #[test]
     fn a_path_is_put_below_the_base_or_taken_where_there_is_none() {
         let bare: Endpoint = "https://lwa.example:8443".parse().unwrap();
-        assert_eq!(
-            bare.or_path(LWA_TOKEN_PATH).as_str(),
-            "https://lwa.example:8443/auth/o2/token"
-        );
+        assert_eq!(bare.or_path(LWA_TOKEN_PATH).as_str(), "https://lwa.example:8443/auth/o2/token");
         let based: Endpoint = "https://api.example/base/".parse().unwrap();
-        assert_eq!(
-            based.below("/sellers/v1").as_str(),
-            "https://api.example/base/sellers/v1"
-        );
+        assert_eq!(based.below("/sellers/v1").as_str(), "https://api.example/base/sellers/v1");
     }
 
     #[test]

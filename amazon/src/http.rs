@@ -8,11 +8,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// How OpenTeam names itself to Amazon, in the form SP-API's documentation asks for.
-pub const USER_AGENT: &str = concat!(
-    "OpenTeam/",
-    env!("CARGO_PKG_VERSION"),
-    " (Language=Rust; Platform=Kubernetes)"
-);
+pub const USER_AGENT: &str = concat!("OpenTeam/", env!("CARGO_PKG_VERSION"), " (Language=Rust; Platform=Kubernetes)");
 
 /// `x-amz-date` of a moment: `YYYYMMDDTHHMMSSZ` in UTC.
 #[must_use]
@@ -31,24 +27,13 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(3),
-            total: Duration::from_secs(10),
-        }
+        Self { connect: Duration::from_secs(3), total: Duration::from_secs(10) }
     }
 }
 
 /// A client for calls whose whole answer is read at once.
-pub(crate) fn client(
-    ca_bundle: Option<&[u8]>,
-    limits: Limits,
-) -> Result<reqwest::Client, ClientError> {
-    finish(
-        ca_bundle,
-        reqwest::Client::builder()
-            .connect_timeout(limits.connect)
-            .timeout(limits.total),
-    )
+pub(crate) fn client(ca_bundle: Option<&[u8]>, limits: Limits) -> Result<reqwest::Client, ClientError> {
+    finish(ca_bundle, reqwest::Client::builder().connect_timeout(limits.connect).timeout(limits.total))
 }
 
 /// A client for answers that are passed on while they arrive: `read` limits the silence before the answer and within it, not
@@ -62,29 +47,16 @@ pub fn streaming_client(
     connect: Duration,
     read: Duration,
 ) -> Result<reqwest::Client, ClientError> {
-    finish(
-        ca_bundle,
-        reqwest::Client::builder()
-            .connect_timeout(connect)
-            .read_timeout(read),
-    )
+    finish(ca_bundle, reqwest::Client::builder().connect_timeout(connect).read_timeout(read))
 }
 
 /// It talks https only, follows no redirect, which would carry the token to wherever it points, and asks no environment
 /// variable for a proxy. With a `ca_bundle` (PEM) it trusts that bundle alone, as Kubernetes' `caBundle` fields mean it; else
 /// the system's authorities.
-fn finish(
-    ca_bundle: Option<&[u8]>,
-    builder: reqwest::ClientBuilder,
-) -> Result<reqwest::Client, ClientError> {
-    let mut builder = builder
-        .https_only(true)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent(USER_AGENT);
+fn finish(ca_bundle: Option<&[u8]>, builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    let mut builder = builder.https_only(true).redirect(redirect::Policy::none()).no_proxy().user_agent(USER_AGENT);
     if let Some(pem) = ca_bundle {
-        let authorities = Certificate::from_pem_bundle(pem)
-            .map_err(|e| ClientError::CaBundle(e.without_url()))?;
+        let authorities = Certificate::from_pem_bundle(pem).map_err(|e| ClientError::CaBundle(e.without_url()))?;
         if authorities.is_empty() {
             return Err(ClientError::EmptyCaBundle);
         }
@@ -94,10 +66,7 @@ fn finish(
 }
 
 /// The answer's body; the buffer is wiped when dropped.
-pub(crate) async fn body(
-    mut answer: Response,
-    limit: usize,
-) -> Result<Zeroizing<Vec<u8>>, RetryCause> {
+pub(crate) async fn body(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, RetryCause> {
     // All at once: a buffer that grows leaves unwiped copies behind.
     let mut body = Zeroizing::new(Vec::with_capacity(limit));
     while let Some(chunk) = answer.chunk().await.map_err(RetryCause::from)? {

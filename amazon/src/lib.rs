@@ -23,13 +23,9 @@ mod test_server;
 
 pub use class::{Class, NeverServed, UnknownClass};
 pub use endpoint::{Endpoint, EndpointError, LWA_HOST, LWA_TOKEN_PATH, LWA_TOKEN_URL};
-pub use marketplace::{
-    InvalidMarketplaceId, MARKETPLACES, Marketplace, MarketplaceId, Region, UnknownRegion,
-};
+pub use marketplace::{InvalidMarketplaceId, MARKETPLACES, Marketplace, MarketplaceId, Region, UnknownRegion};
 pub use name::{Known, known_name};
-pub use operation::{
-    MarketplaceParameter, Method, Operation, Place, RestrictedData, Selector, operations,
-};
+pub use operation::{MarketplaceParameter, Method, Operation, Place, RestrictedData, Selector, operations};
 pub use path::{Match, Parameter, PathError, find};
 pub use query::{NamedMarketplaces, Pair, Query, QueryError};
 pub use restricted::asks_restricted;

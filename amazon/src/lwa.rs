@@ -15,11 +15,7 @@ use crate::http::{self, Limits};
 use crate::{ClientError, Endpoint, LWA_TOKEN_PATH, RetryCause};
 
 /// All but the unreserved characters of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// More than ten times what Amazon's answers measure.
 const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 /// Amazon documents at most 2048.
@@ -87,10 +83,7 @@ impl LwaClient {
         Self::with_limits(ca_bundle, Limits::default())
     }
 
-    pub(crate) fn with_limits(
-        ca_bundle: Option<&[u8]>,
-        limits: Limits,
-    ) -> Result<Self, ClientError> {
+    pub(crate) fn with_limits(ca_bundle: Option<&[u8]>, limits: Limits) -> Result<Self, ClientError> {
         let http = http::client(ca_bundle, limits)?;
         Ok(Self { http })
     }
@@ -124,9 +117,7 @@ impl LwaClient {
             .await
             .map_err(|error| LwaError::Retry(error.into()))?;
         let status = answer.status().as_u16();
-        let body = http::body(answer, ANSWER_LIMIT_BYTES)
-            .await
-            .map_err(LwaError::Retry)?;
+        let body = http::body(answer, ANSWER_LIMIT_BYTES).await.map_err(LwaError::Retry)?;
         match status {
             200 => read_token(&body).map_err(|why| LwaError::Retry(RetryCause::Nonsense(why))),
             400..=499 => Err(read_refusal(status, &body)),
@@ -138,10 +129,7 @@ impl LwaClient {
 
 /// A form body that is wiped when it has been sent.
 fn form(fields: &[(&str, &str)]) -> Bytes {
-    let length: usize = fields
-        .iter()
-        .map(|(name, value)| name.len() + 3 * value.len() + 2)
-        .sum();
+    let length: usize = fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
     // Enough for the worst case: a buffer that grows leaves unwiped copies behind.
     let mut body = Zeroizing::new(String::with_capacity(length));
     for (name, value) in fields {
@@ -164,8 +152,7 @@ fn read_token(body: &[u8]) -> Result<AccessToken, &'static str> {
         token_type: Option<Cow<'a, str>>,
         expires_in: u64,
     }
-    let granted: Granted<'_> =
-        serde_json::from_slice(body).map_err(|_| "it is not a token answer")?;
+    let granted: Granted<'_> = serde_json::from_slice(body).map_err(|_| "it is not a token answer")?;
     let token = Zeroizing::new(granted.access_token.into_owned());
     if token.is_empty() || token.len() > TOKEN_LIMIT_BYTES {
         return Err("the length of its token");
@@ -173,19 +160,13 @@ fn read_token(body: &[u8]) -> Result<AccessToken, &'static str> {
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the characters of its token");
     }
-    if granted
-        .token_type
-        .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
-    {
+    if granted.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err("the type of its token");
     }
     if !(1..=EXPIRY_LIMIT_SECONDS).contains(&granted.expires_in) {
         return Err("the lifetime of its token");
     }
-    Ok(AccessToken {
-        token: SecretString::from(token.as_str()),
-        expires_in: Duration::from_secs(granted.expires_in),
-    })
+    Ok(AccessToken { token: SecretString::from(token.as_str()), expires_in: Duration::from_secs(granted.expires_in) })
 }
 
 /// RFC 6749 section 5.2. An answer without a code is not from Login with Amazon but from something in between.
@@ -238,9 +219,7 @@ mod tests {
 
     async fn refresh(server: &Server) -> Result<AccessToken, LwaError> {
         let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
-        client
-            .refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token())
-            .await
+        client.refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token()).await
     }
 
     async fn refusal(answer: Answer) -> LwaError {
@@ -277,10 +256,7 @@ mod tests {
         assert!(!format!("{got:?}").contains("Atza"), "{got:?}");
 
         let request = server.request();
-        assert!(
-            request.starts_with("POST /auth/o2/token HTTP/1.1\r\n"),
-            "{request}"
-        );
+        assert!(request.starts_with("POST /auth/o2/token HTTP/1.1\r\n"), "{request}");
         let head = request.to_ascii_lowercase();
         assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"));
         assert!(head.contains("\r\nuser-agent: openteam/"));
@@ -297,19 +273,13 @@ mod tests {
     #[tokio::test]
     async fn a_refused_refresh_token_asks_for_a_new_consent() {
         let body = r#"{"error":"invalid_grant","error_description":"marker","error_index":"1","request_id":"r"}"#;
-        assert!(matches!(
-            refusal(json(400, body)).await,
-            LwaError::InvalidGrant
-        ));
+        assert!(matches!(refusal(json(400, body)).await, LwaError::InvalidGrant));
     }
 
     #[tokio::test]
     async fn a_refused_secret_blames_the_application() {
         let body = r#"{"error":"invalid_client","error_description":"marker"}"#;
-        assert!(matches!(
-            refusal(json(401, body)).await,
-            LwaError::InvalidClient
-        ));
+        assert!(matches!(refusal(json(401, body)).await, LwaError::InvalidClient));
     }
 
     #[tokio::test]
@@ -317,20 +287,13 @@ mod tests {
         for (status, code, expected) in [
             (400, "invalid_scope", RefusedCode::InvalidScope),
             (400, "invalid_request", RefusedCode::InvalidRequest),
-            (
-                400,
-                "unsupported_grant_type",
-                RefusedCode::UnsupportedGrantType,
-            ),
+            (400, "unsupported_grant_type", RefusedCode::UnsupportedGrantType),
             (400, "unauthorized_client", RefusedCode::UnauthorizedClient),
             (401, "access_denied", RefusedCode::AccessDenied),
             (400, "marker", RefusedCode::Unknown),
         ] {
             let error = refusal(json(status, &format!("{{\"error\":\"{code}\"}}"))).await;
-            assert!(
-                matches!(error, LwaError::Refused(got) if got == expected),
-                "{error:?}"
-            );
+            assert!(matches!(error, LwaError::Refused(got) if got == expected), "{error:?}");
         }
     }
 
@@ -347,17 +310,10 @@ mod tests {
             (403, "<html>marker</html>", "nonsense"),
             (400, r#"{"error":400}"#, "nonsense"),
             (204, "", "nonsense"),
-            (
-                201,
-                r#"{"access_token":"marker","expires_in":3600}"#,
-                "nonsense",
-            ),
+            (201, r#"{"access_token":"marker","expires_in":3600}"#, "nonsense"),
         ] {
             let error = refusal(json(status, body)).await;
-            assert!(
-                matches!(&error, LwaError::Retry(c) if c.class() == class),
-                "{status} {error:?}"
-            );
+            assert!(matches!(&error, LwaError::Retry(c) if c.class() == class), "{status} {error:?}");
         }
     }
 
@@ -387,39 +343,24 @@ mod tests {
             granted(&"m".repeat(70_000), ok),
         ] {
             let error = refusal(answer).await;
-            assert!(
-                matches!(&error, LwaError::Retry(RetryCause::Nonsense(_))),
-                "{error:?}"
-            );
+            assert!(matches!(&error, LwaError::Retry(RetryCause::Nonsense(_))), "{error:?}");
         }
     }
 
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
         let error = refusal(Answer::redirect("https://127.0.0.1:1/auth/o2/token")).await;
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Nonsense(_))),
-            "{error:?}"
-        );
+        assert!(matches!(error, LwaError::Retry(RetryCause::Nonsense(_))), "{error:?}");
     }
 
     #[tokio::test]
     async fn silence_and_broken_answers_are_worth_another_try() {
         let error = refusal(Answer::Silence).await;
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Timeout)),
-            "{error:?}"
-        );
+        assert!(matches!(error, LwaError::Retry(RetryCause::Timeout)), "{error:?}");
         let error = refusal(Answer::HangUp).await;
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Broken(_))),
-            "{error:?}"
-        );
+        assert!(matches!(error, LwaError::Retry(RetryCause::Broken(_))), "{error:?}");
         let error = refusal(Answer::HalfBody).await;
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Broken(_))),
-            "{error:?}"
-        );
+        assert!(matches!(error, LwaError::Retry(RetryCause::Broken(_))), "{error:?}");
     }
 
     #[tokio::test]
@@ -427,14 +368,8 @@ mod tests {
         let server = Server::start(granted("marker", ",\"expires_in\":3600")).await;
         let stranger = Server::start(Answer::Silence).await;
         let client = LwaClient::with_limits(Some(stranger.ca_pem()), server.limits()).unwrap();
-        let error = client
-            .refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token())
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Connect(_))),
-            "{error:?}"
-        );
+        let error = client.refresh(&server.endpoint(), CLIENT_ID, &secret(), &refresh_token()).await.unwrap_err();
+        assert!(matches!(error, LwaError::Retry(RetryCause::Connect(_))), "{error:?}");
         assert_eq!(server.requests(), 0);
     }
 
@@ -442,18 +377,7 @@ mod tests {
     async fn nobody_there_is_worth_another_try() {
         let server = Server::start(Answer::Silence).await;
         let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
-        let error = client
-            .refresh(
-                &unused_endpoint().await,
-                CLIENT_ID,
-                &secret(),
-                &refresh_token(),
-            )
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, LwaError::Retry(RetryCause::Connect(_))),
-            "{error:?}"
-        );
+        let error = client.refresh(&unused_endpoint().await, CLIENT_ID, &secret(), &refresh_token()).await.unwrap_err();
+        assert!(matches!(error, LwaError::Retry(RetryCause::Connect(_))), "{error:?}");
     }
 }

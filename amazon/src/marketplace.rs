@@ -48,10 +48,7 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|region| region.as_str() == text)
-            .ok_or(UnknownRegion)
+        Self::ALL.into_iter().find(|region| region.as_str() == text).ok_or(UnknownRegion)
     }
 }
 
@@ -106,15 +103,8 @@ impl TryFrom<String> for MarketplaceId {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let rest = text.strip_prefix('A').ok_or(InvalidMarketplaceId)?;
-        let fits = (9..=19).contains(&rest.len())
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        if fits {
-            Ok(Self(text))
-        } else {
-            Err(InvalidMarketplaceId)
-        }
+        let fits = (9..=19).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if fits { Ok(Self(text)) } else { Err(InvalidMarketplaceId) }
     }
 }
 
@@ -163,18 +153,8 @@ impl Marketplace {
     }
 }
 
-const fn row(
-    country: &'static str,
-    id: &'static str,
-    region: Region,
-    seller_central: &'static str,
-) -> Marketplace {
-    Marketplace {
-        country,
-        id,
-        region,
-        seller_central,
-    }
+const fn row(country: &'static str, id: &'static str, region: Region, seller_central: &'static str) -> Marketplace {
+    Marketplace { country, id, region, seller_central }
 }
 
 /// Amazon's marketplaces. Ids and regions: SP-API documentation, "Marketplace IDs"; hosts: its consent samples.
@@ -216,10 +196,7 @@ mod tests {
 
     #[test]
     fn every_row_is_a_valid_id_and_none_repeats() {
-        let ids: BTreeSet<_> = MARKETPLACES
-            .iter()
-            .map(|m| MarketplaceId::from_str(m.id).unwrap())
-            .collect();
+        let ids: BTreeSet<_> = MARKETPLACES.iter().map(|m| MarketplaceId::from_str(m.id).unwrap()).collect();
         let countries: BTreeSet<_> = MARKETPLACES.iter().map(|m| m.country).collect();
         assert_eq!((ids.len(), countries.len()), (23, 23));
         let per_region = Region::ALL.map(|region| region.marketplaces().count());
@@ -256,11 +233,7 @@ mod tests {
             "ATVPDKIKX0DÉR",
             "ATVPDKIKX0DER\n",
         ] {
-            assert_eq!(
-                text.parse::<MarketplaceId>(),
-                Err(InvalidMarketplaceId),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<MarketplaceId>(), Err(InvalidMarketplaceId), "{text:?}");
         }
         assert!(serde_json::from_str::<MarketplaceId>("\"us\"").is_err());
     }
@@ -269,10 +242,7 @@ mod tests {
     fn regions_read_back_as_written_and_nothing_else_does() {
         for region in Region::ALL {
             assert_eq!(region.to_string().parse(), Ok(region));
-            assert_eq!(
-                serde_json::to_string(&region).unwrap(),
-                format!("\"{region}\"")
-            );
+            assert_eq!(serde_json::to_string(&region).unwrap(), format!("\"{region}\""));
         }
         for text in ["na", "US", "", "NA ", "EU,NA"] {
             assert_eq!(text.parse::<Region>(), Err(UnknownRegion));

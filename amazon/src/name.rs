@@ -55,8 +55,7 @@ impl Operation {
     /// so that a list accepted before a new API made a name ambiguous grants less, not more.
     #[must_use]
     pub fn named_by(&self, name: &str) -> bool {
-        self.is_qualified(name)
-            || (name == self.operation_id && matches!(known_name(name), Known::Operations(_)))
+        self.is_qualified(name) || (name == self.operation_id && matches!(known_name(name), Known::Operations(_)))
     }
 
     /// Whether `name` may mean this operation: for lists that deny. An ambiguous bare name means all it could.
@@ -88,11 +87,7 @@ mod tests {
             let Known::Operations(found) = known_name(&name) else {
                 panic!("{name}");
             };
-            let expected = if name == "shipping/v2/linkCarrierAccount" {
-                2
-            } else {
-                1
-            };
+            let expected = if name == "shipping/v2/linkCarrierAccount" { 2 } else { 1 };
             assert_eq!(found.len(), expected, "{name}");
             assert!(operation.named_by(&name));
             names.insert(name);
@@ -105,12 +100,7 @@ mod tests {
         for name in ["searchOrders", "createFeed", "linkCarrierAccount"] {
             assert!(matches!(known_name(name), Known::Operations(_)), "{name}");
         }
-        assert!(
-            crate::find("GET", "/orders/2026-01-01/orders")
-                .unwrap()
-                .operation
-                .named_by("searchOrders")
-        );
+        assert!(crate::find("GET", "/orders/2026-01-01/orders").unwrap().operation.named_by("searchOrders"));
     }
 
     #[test]
@@ -150,10 +140,7 @@ mod tests {
             "GET /orders/v0/orders",
         ] {
             assert!(matches!(known_name(name), Known::Unknown), "{name}");
-            assert!(
-                operations().iter().all(|o| !o.maybe_named_by(name)),
-                "{name}"
-            );
+            assert!(operations().iter().all(|o| !o.maybe_named_by(name)), "{name}");
             assert!(operations().iter().all(|o| !o.named_by(name)), "{name}");
         }
     }

@@ -70,18 +70,14 @@ impl Operation {
     /// The query parameter that carries the marketplace ids, as the model spells it. None has two.
     #[must_use]
     pub fn marketplace_query_parameter(&self) -> Option<&MarketplaceParameter> {
-        self.marketplace_parameters
-            .iter()
-            .find(|parameter| parameter.place == Place::Query)
+        self.marketplace_parameters.iter().find(|parameter| parameter.place == Place::Query)
     }
 
     /// Segments of the path template, without the leading slash.
     pub(crate) fn segments(&self) -> impl Iterator<Item = Segment> {
-        self.path[1..].split('/').map(|text| {
-            match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
-                Some(name) => Segment::Parameter(name),
-                None => Segment::Literal(text),
-            }
+        self.path[1..].split('/').map(|text| match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+            Some(name) => Segment::Parameter(name),
+            None => Segment::Literal(text),
         })
     }
 }
@@ -219,10 +215,7 @@ mod tests {
     fn the_columns_hold_what_the_models_say() {
         assert_eq!(count(|o| o.method == Method::Get), 186);
         assert_eq!(count(|o| o.restricted_data == RestrictedData::Yes), 28);
-        assert_eq!(
-            count(|o| o.restricted_data == RestrictedData::SomeReportTypes),
-            1
-        );
+        assert_eq!(count(|o| o.restricted_data == RestrictedData::SomeReportTypes), 1);
         assert_eq!(count(|o| o.restricted_data == RestrictedData::Unclear), 1);
         assert_eq!(count(|o| o.sandbox_only), 9);
         assert_eq!(count(|o| o.grantless_scope.is_some()), 8);
@@ -232,9 +225,7 @@ mod tests {
         assert_eq!(count(|o| o.marketplace_query_parameter().is_some()), 108);
         assert_eq!(count(|o| !o.marketplace_parameters.is_empty()), 143);
         let tied = |o: &Operation| {
-            !(o.marketplace_parameters.is_empty()
-                && o.other_selectors.is_empty()
-                && o.response_marketplaces.is_empty())
+            !(o.marketplace_parameters.is_empty() && o.other_selectors.is_empty() && o.response_marketplaces.is_empty())
         };
         assert_eq!(count(|o| !tied(o)), 177);
     }
@@ -250,10 +241,7 @@ mod tests {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
                 assert!(!text.is_empty() && text.bytes().all(plain), "{operation}");
             }
-            let in_query = operation
-                .marketplace_parameters
-                .iter()
-                .filter(|p| p.place == Place::Query);
+            let in_query = operation.marketplace_parameters.iter().filter(|p| p.place == Place::Query);
             assert!(in_query.count() <= 1, "{operation}");
         }
     }
@@ -261,10 +249,7 @@ mod tests {
     #[test]
     fn words_nobody_decided_about_are_refused() {
         for text in ["\"sometimes\"", "null", "1", "[]"] {
-            assert!(
-                serde_json::from_str::<RestrictedData>(text).is_err(),
-                "{text}"
-            );
+            assert!(serde_json::from_str::<RestrictedData>(text).is_err(), "{text}");
         }
     }
 }

@@ -119,10 +119,7 @@ pub fn find<'p>(method: &str, raw_path: &'p str) -> Result<Match<'p>, PathError>
             Ok(Parameter { name, raw, decoded })
         })
         .collect::<Result<_, PathError>>()?;
-    Ok(Match {
-        operation,
-        parameters,
-    })
+    Ok(Match { operation, parameters })
 }
 
 /// `pchar` of RFC 3986 section 3.3, and the slash.
@@ -168,9 +165,7 @@ fn decodings(raw: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, PathError> {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| PathError::NotUtf8)
+    percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| PathError::NotUtf8)
 }
 
 fn has_dot_segment(path: &str) -> bool {
@@ -210,10 +205,7 @@ fn lookup(method: &str, segments: &[&str]) -> Option<&'static Operation> {
             None => node.parameter.as_deref()?,
         };
     }
-    node.operations
-        .iter()
-        .find(|operation| operation.method.as_str() == method)
-        .copied()
+    node.operations.iter().find(|operation| operation.method.as_str() == method).copied()
 }
 
 #[cfg(test)]
@@ -248,26 +240,17 @@ mod tests {
         // A value that is itself percent-encoded, as some inbound operations want it, and one with dots that are no segment.
         for sku in ["A%252FB", "50%25", "..a", "a..", "...", "a.%2Fb"] {
             let path = format!("/listings/2021-08-01/items/A3EXAMPLE/{sku}");
-            assert_eq!(
-                find("GET", &path).unwrap().parameter("sku").unwrap().raw,
-                sku
-            );
+            assert_eq!(find("GET", &path).unwrap().parameter("sku").unwrap().raw, sku);
         }
     }
 
     #[test]
     fn a_literal_goes_before_a_parameter() {
         let preview = "/fba/outbound/2020-07-01/fulfillmentOrders/preview";
-        assert_eq!(
-            find("POST", preview).unwrap().operation.operation_id,
-            "getFulfillmentPreview"
-        );
+        assert_eq!(find("POST", preview).unwrap().operation.operation_id, "getFulfillmentPreview");
         assert_eq!(find("GET", preview).unwrap_err(), PathError::Unknown);
         let other = "/fba/outbound/2020-07-01/fulfillmentOrders/Preview";
-        assert_eq!(
-            find("GET", other).unwrap().operation.operation_id,
-            "getFulfillmentOrder"
-        );
+        assert_eq!(find("GET", other).unwrap().operation.operation_id, "getFulfillmentOrder");
     }
 
     #[test]
@@ -288,11 +271,7 @@ mod tests {
             ("GET", "/auth/o2/token"),
             ("GET", "/openteam/v1/connections"),
         ] {
-            assert_eq!(
-                find(method, path).unwrap_err(),
-                PathError::Unknown,
-                "{method} {path}"
-            );
+            assert_eq!(find(method, path).unwrap_err(), PathError::Unknown, "{method} {path}");
         }
     }
 
@@ -302,10 +281,7 @@ mod tests {
             ("", PathError::NotAbsolute),
             ("orders/v0/orders", PathError::NotAbsolute),
             ("*", PathError::NotAbsolute),
-            (
-                "https://example.com/orders/v0/orders",
-                PathError::NotAbsolute,
-            ),
+            ("https://example.com/orders/v0/orders", PathError::NotAbsolute),
             ("/", PathError::EmptySegment),
             ("//orders/v0/orders", PathError::EmptySegment),
             ("/orders//v0/orders", PathError::EmptySegment),
@@ -370,11 +346,7 @@ mod tests {
                 format!("/{segment}/orders/v0/orders"),
                 format!("/listings/2021-08-01/items/A3EXAMPLE/{segment}"),
             ] {
-                assert_eq!(
-                    find("GET", &path).unwrap_err(),
-                    PathError::DotSegment,
-                    "{path}"
-                );
+                assert_eq!(find("GET", &path).unwrap_err(), PathError::DotSegment, "{path}");
             }
         }
     }
@@ -400,21 +372,12 @@ mod tests {
             "/finances/transfers/2024-06-01/payouts/%2565xpected",
         ] {
             let error = find("GET", path).unwrap_err();
-            assert!(
-                matches!(error, PathError::Ambiguous | PathError::Unknown),
-                "{path}: {error}"
-            );
+            assert!(matches!(error, PathError::Ambiguous | PathError::Unknown), "{path}: {error}");
         }
-        assert_eq!(
-            find("GET", "/orders/v0/orders/1%2Faddress").unwrap_err(),
-            PathError::Ambiguous
-        );
+        assert_eq!(find("GET", "/orders/v0/orders/1%2Faddress").unwrap_err(), PathError::Ambiguous);
         // A server that decodes first would take this for a deletion of another kind.
         assert_eq!(
-            find("DELETE", "/fba/inventory/v1/items/a%2Fb")
-                .unwrap()
-                .operation
-                .operation_id,
+            find("DELETE", "/fba/inventory/v1/items/a%2Fb").unwrap().operation.operation_id,
             "deleteInventoryItem"
         );
     }

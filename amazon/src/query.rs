@@ -66,11 +66,7 @@ impl<'q> Query<'q> {
             .filter(|piece| !piece.is_empty())
             .map(|piece| {
                 let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-                Ok(Pair {
-                    raw: piece,
-                    name: decode(name)?,
-                    value: decode(value)?,
-                })
+                Ok(Pair { raw: piece, name: decode(name)?, value: decode(value)? })
             })
             .collect::<Result<_, QueryError>>()?;
         Ok(Self { pairs })
@@ -132,20 +128,11 @@ impl<'q> Query<'q> {
         let Some(modelled) = operation.marketplace_query_parameter() else {
             return Vec::new();
         };
-        let named: Vec<&Pair<'q>> = self
-            .pairs
-            .iter()
-            .filter(|pair| pair.names_marketplace() && pair.pieces().next().is_some())
-            .collect();
-        let spelling = named
-            .iter()
-            .find(|pair| pair.name == modelled.name)
-            .or(named.first())
-            .map(|pair| pair.name.clone());
-        named
-            .into_iter()
-            .filter(|pair| Some(&pair.name) == spelling.as_ref())
-            .collect()
+        let named: Vec<&Pair<'q>> =
+            self.pairs.iter().filter(|pair| pair.names_marketplace() && pair.pieces().next().is_some()).collect();
+        let spelling =
+            named.iter().find(|pair| pair.name == modelled.name).or(named.first()).map(|pair| pair.name.clone());
+        named.into_iter().filter(|pair| Some(&pair.name) == spelling.as_ref()).collect()
     }
 }
 
@@ -158,25 +145,17 @@ impl Pair<'_> {
 
     /// The value's comma-separated pieces that are not empty.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &str> {
-        self.value
-            .split(',')
-            .map(str::trim)
-            .filter(|piece| !piece.is_empty())
+        self.value.split(',').map(str::trim).filter(|piece| !piece.is_empty())
     }
 
     fn marketplace_ids(&self) -> Result<Vec<MarketplaceId>, QueryError> {
-        self.pieces()
-            .map(|piece| piece.parse().map_err(QueryError::Marketplace))
-            .collect()
+        self.pieces().map(|piece| piece.parse().map_err(QueryError::Marketplace)).collect()
     }
 }
 
 /// A parameter name without what spellings differ in: letters and digits only, in lower case.
 pub(crate) fn folded(name: &str) -> String {
-    name.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 fn decode(raw: &str) -> Result<String, QueryError> {
@@ -198,9 +177,7 @@ fn decode(raw: &str) -> Result<String, QueryError> {
         }
     }
     let spaced = raw.replace('+', " ");
-    let text = percent_decode_str(&spaced)
-        .decode_utf8()
-        .map_err(|_| QueryError::NotUtf8)?;
+    let text = percent_decode_str(&spaced).decode_utf8().map_err(|_| QueryError::NotUtf8)?;
     if text.chars().any(char::is_control) {
         return Err(QueryError::Control);
     }
@@ -244,19 +221,8 @@ mod tests {
     #[test]
     fn pairs_are_decoded_once_and_keep_their_raw_bytes() {
         let query = Query::parse("a=1+2%2B&b&&c%20d=%C3%A9%253D=&").unwrap();
-        let pairs: Vec<_> = query
-            .pairs()
-            .iter()
-            .map(|p| (p.raw, p.name.as_str(), p.value.as_str()))
-            .collect();
-        assert_eq!(
-            pairs,
-            [
-                ("a=1+2%2B", "a", "1 2+"),
-                ("b", "b", ""),
-                ("c%20d=%C3%A9%253D=", "c d", "é%3D=")
-            ]
-        );
+        let pairs: Vec<_> = query.pairs().iter().map(|p| (p.raw, p.name.as_str(), p.value.as_str())).collect();
+        assert_eq!(pairs, [("a=1+2%2B", "a", "1 2+"), ("b", "b", ""), ("c%20d=%C3%A9%253D=", "c d", "é%3D=")]);
         assert!(Query::parse("").unwrap().pairs().is_empty());
     }
 
@@ -301,11 +267,7 @@ mod tests {
         ] {
             let raw = format!("x=1&{name}={US}");
             let named = named(orders_v0(), &raw);
-            assert_eq!(
-                (named.all, named.effective),
-                (ids([US]), ids([US])),
-                "{name}"
-            );
+            assert_eq!((named.all, named.effective), (ids([US]), ids([US])), "{name}");
         }
         for raw in [
             format!("MarketplaceIds={US},{CA}"),
@@ -341,11 +303,7 @@ mod tests {
                 let raw = format!("{name}={value}");
                 let query = Query::parse(&raw).unwrap();
                 let error = query.marketplaces(orders_v0()).unwrap_err();
-                assert_eq!(
-                    error,
-                    QueryError::Marketplace(InvalidMarketplaceId),
-                    "{raw}"
-                );
+                assert_eq!(error, QueryError::Marketplace(InvalidMarketplaceId), "{raw}");
             }
         }
     }
@@ -357,14 +315,8 @@ mod tests {
         let both = named(summaries, &raw);
         assert_eq!((both.all, both.effective), (ids([US, CA]), ids([US])));
         assert_eq!(forwarded(summaries, &raw), raw);
-        assert_eq!(
-            named(summaries, &format!("granularity_id={CA}")).all,
-            ids([CA])
-        );
-        assert_eq!(
-            named(orders_v0(), "granularityId=anything"),
-            NamedMarketplaces::default()
-        );
+        assert_eq!(named(summaries, &format!("granularity_id={CA}")).all, ids([CA]));
+        assert_eq!(named(orders_v0(), "granularityId=anything"), NamedMarketplaces::default());
     }
 
     #[test]
@@ -382,14 +334,8 @@ mod tests {
             "MarketplaceId={US}&MarketplaceIds={US}&CreatedAfter=2026-01-01T00%3A00%3A00Z&marketplace_ids={US}&marketplaceIds={US}"
         );
         let rest = "CreatedAfter=2026-01-01T00%3A00%3A00Z";
-        assert_eq!(
-            forwarded(orders_v0(), &raw),
-            format!("MarketplaceIds={US}&{rest}")
-        );
-        assert_eq!(
-            forwarded(search_orders(), &raw),
-            format!("{rest}&marketplaceIds={US}")
-        );
+        assert_eq!(forwarded(orders_v0(), &raw), format!("MarketplaceIds={US}&{rest}"));
+        assert_eq!(forwarded(search_orders(), &raw), format!("{rest}&marketplaceIds={US}"));
     }
 
     #[test]

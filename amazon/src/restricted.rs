@@ -13,8 +13,7 @@ pub fn asks_restricted(operation: &Operation, query: &Query<'_>) -> bool {
     query.pairs().iter().any(|pair| {
         let name = folded(&pair.name);
         name.starts_with("dataelement")
-            || (name.starts_with("includeddata")
-                && pair.pieces().any(|value| !harmless.contains(&value)))
+            || (name.starts_with("includeddata") && pair.pieces().any(|value| !harmless.contains(&value)))
     })
 }
 
@@ -23,14 +22,9 @@ fn harmless_data(operation: &Operation) -> &'static [&'static str] {
     match (operation.api, operation.version) {
         // Missing on purpose: BUYER, RECIPIENT; FULFILLMENT, whose gift message Amazon counts as personal data ("Access Orders
         // PII"); TAX and PAYMENT, which describe the buyer's registrations and means of payment.
-        ("orders", "2026-01-01") => &[
-            "CANCELLATION",
-            "EXPENSE",
-            "FULFILLMENT_ORDERS",
-            "PACKAGES",
-            "PROCEEDS",
-            "PROMOTION",
-        ],
+        ("orders", "2026-01-01") => {
+            &["CANCELLATION", "EXPENSE", "FULFILLMENT_ORDERS", "PACKAGES", "PROCEEDS", "PROMOTION"]
+        }
         // The public catalogue; `vendorDetails` are the caller's own.
         ("catalog-items", "2022-04-01") => &[
             "attributes",
@@ -114,10 +108,7 @@ mod tests {
 
     #[test]
     fn reviewed_values_are_harmless_on_their_own_api_only() {
-        assert!(!asks(
-            ORDERS,
-            "includedData=PACKAGES,PROCEEDS&includedData=PROMOTION"
-        ));
+        assert!(!asks(ORDERS, "includedData=PACKAGES,PROCEEDS&includedData=PROMOTION"));
         assert!(!asks(ORDERS, "createdAfter=2026-01-01&includedData="));
         assert!(!asks(ORDERS, ""));
         let catalog = "/catalog/2022-04-01/items";
@@ -125,14 +116,8 @@ mod tests {
         assert!(asks(catalog, "includedData=summaries,variations"));
         assert!(asks(catalog, "includedData=PACKAGES"));
         assert!(asks(ORDERS, "includedData=summaries"));
-        assert!(!asks(
-            "/aplus/2020-11-01/contentDocuments/K",
-            "includedDataSet=CONTENTS"
-        ));
-        assert!(asks(
-            "/aplus/2020-11-01/contentDocuments/K",
-            "includedDataSet=BUYER"
-        ));
+        assert!(!asks("/aplus/2020-11-01/contentDocuments/K", "includedDataSet=CONTENTS"));
+        assert!(asks("/aplus/2020-11-01/contentDocuments/K", "includedDataSet=BUYER"));
     }
 
     #[test]

@@ -82,10 +82,7 @@ impl SellersClient {
         Self::with_limits(ca_bundle, Limits::default())
     }
 
-    pub(crate) fn with_limits(
-        ca_bundle: Option<&[u8]>,
-        limits: Limits,
-    ) -> Result<Self, ClientError> {
+    pub(crate) fn with_limits(ca_bundle: Option<&[u8]>, limits: Limits) -> Result<Self, ClientError> {
         let http = http::client(ca_bundle, limits)?;
         Ok(Self { http })
     }
@@ -115,12 +112,9 @@ impl SellersClient {
             .await
             .map_err(|error| SpApiError::Retry(error.into()))?;
         let status = answer.status().as_u16();
-        let body = http::body(answer, ANSWER_LIMIT_BYTES)
-            .await
-            .map_err(SpApiError::Retry)?;
+        let body = http::body(answer, ANSWER_LIMIT_BYTES).await.map_err(SpApiError::Retry)?;
         match status {
-            200 => read_participations(&body)
-                .map_err(|why| SpApiError::Retry(RetryCause::Nonsense(why))),
+            200 => read_participations(&body).map_err(|why| SpApiError::Retry(RetryCause::Nonsense(why))),
             401 | 403 => Err(SpApiError::Unauthorized(read_reason(&body))),
             429 => Err(SpApiError::Throttled),
             400..=499 => Err(SpApiError::Refused(status)),
@@ -154,8 +148,7 @@ fn read_participations(body: &[u8]) -> Result<Vec<Participation>, &'static str> 
         is_participating: bool,
         has_suspended_listings: bool,
     }
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| "it is not a list of participations")?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|_| "it is not a list of participations")?;
     answer
         .payload
         .into_iter()
@@ -224,10 +217,7 @@ mod tests {
         let server = Server::start(Answer::json(status, body)).await;
         let error = ask(&server).await.unwrap_err();
         let text = format!("{error:?} {error}");
-        assert!(
-            !text.contains("not-a-real") && !text.contains("marker"),
-            "{text}"
-        );
+        assert!(!text.contains("not-a-real") && !text.contains("marker"), "{text}");
         error
     }
 
@@ -259,10 +249,7 @@ mod tests {
         let request = server.request();
         let line = "GET /sellers/v1/marketplaceParticipations HTTP/1.1\r\n";
         assert!(request.starts_with(line), "{request}");
-        assert!(request.contains(&format!(
-            "x-amz-access-token: {}\r\n",
-            token().expose_secret()
-        )));
+        assert!(request.contains(&format!("x-amz-access-token: {}\r\n", token().expose_secret())));
         assert!(request.contains("\r\nx-amz-date: 20"));
         assert!(request.contains("\r\nuser-agent: OpenTeam/"));
         assert!(!request.to_ascii_lowercase().contains("authorization:"));
@@ -277,46 +264,23 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_told_by_its_details() {
         for (details, expected) in [
-            (
-                r#""The access token you provided has expired.""#,
-                Unauthorized::Expired,
-            ),
-            (
-                r#""The access token you provided is revoked, malformed or invalid.""#,
-                Unauthorized::Invalid,
-            ),
-            (
-                r#""The LWA secret token you provided has expired.""#,
-                Unauthorized::SecretExpired,
-            ),
+            (r#""The access token you provided has expired.""#, Unauthorized::Expired),
+            (r#""The access token you provided is revoked, malformed or invalid.""#, Unauthorized::Invalid),
+            (r#""The LWA secret token you provided has expired.""#, Unauthorized::SecretExpired),
             (r#""""#, Unauthorized::Role),
             ("null", Unauthorized::Role),
             (r#""marker""#, Unauthorized::Other),
-            (
-                r#""Access token is missing in the request header.""#,
-                Unauthorized::Other,
-            ),
+            (r#""Access token is missing in the request header.""#, Unauthorized::Other),
         ] {
             let body = format!(
                 r#"{{"errors":[{{"code":"Unauthorized","message":"Access to requested resource is denied.","details":{details}}}]}}"#
             );
             let error = refusal(403, &body).await;
-            assert!(
-                matches!(error, SpApiError::Unauthorized(got) if got == expected),
-                "{error:?}"
-            );
+            assert!(matches!(error, SpApiError::Unauthorized(got) if got == expected), "{error:?}");
         }
-        for body in [
-            "",
-            "<html>marker</html>",
-            "{\"errors\":[]}",
-            "{\"message\":\"marker\"}",
-        ] {
+        for body in ["", "<html>marker</html>", "{\"errors\":[]}", "{\"message\":\"marker\"}"] {
             let error = refusal(403, body).await;
-            assert!(
-                matches!(error, SpApiError::Unauthorized(Unauthorized::Other)),
-                "{error:?}"
-            );
+            assert!(matches!(error, SpApiError::Unauthorized(Unauthorized::Other)), "{error:?}");
         }
     }
 
@@ -324,10 +288,7 @@ mod tests {
     async fn other_statuses_are_told_apart() {
         let quota = r#"{"errors":[{"code":"QuotaExceeded","message":"marker","details":""}]}"#;
         assert!(matches!(refusal(429, quota).await, SpApiError::Throttled));
-        assert!(matches!(
-            refusal(400, quota).await,
-            SpApiError::Refused(400)
-        ));
+        assert!(matches!(refusal(400, quota).await, SpApiError::Refused(400)));
         assert!(matches!(refusal(404, "").await, SpApiError::Refused(404)));
         for status in [500, 503] {
             let error = refusal(status, "marker").await;
@@ -352,10 +313,7 @@ mod tests {
             format!("{{\"payload\":[],\"pad\":\"{}\"}}", "m".repeat(300_000)),
         ] {
             let error = refusal(200, &body).await;
-            assert!(
-                matches!(&error, SpApiError::Retry(RetryCause::Nonsense(_))),
-                "{error:?}"
-            );
+            assert!(matches!(&error, SpApiError::Retry(RetryCause::Nonsense(_))), "{error:?}");
         }
     }
 
@@ -364,14 +322,8 @@ mod tests {
         let server = Server::start(Answer::json(200, &list(&[]))).await;
         let client = SellersClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
         let token = SecretString::from("a\r\nx: y");
-        let error = client
-            .participations(&server.endpoint(), &token)
-            .await
-            .unwrap_err();
-        assert!(matches!(
-            error,
-            SpApiError::Unauthorized(Unauthorized::Invalid)
-        ));
+        let error = client.participations(&server.endpoint(), &token).await.unwrap_err();
+        assert!(matches!(error, SpApiError::Unauthorized(Unauthorized::Invalid)));
         assert_eq!(server.requests(), 0);
     }
 }

@@ -28,17 +28,13 @@ impl Answer {
     pub(crate) fn json(status: u16, body: &str) -> Self {
         let length = body.len();
         Self::Bytes(
-            format!(
-                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-            )
-            .into_bytes(),
+            format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+                .into_bytes(),
         )
     }
 
     pub(crate) fn redirect(to: &str) -> Self {
-        Self::Bytes(
-            format!("HTTP/1.1 307 x\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes(),
-        )
+        Self::Bytes(format!("HTTP/1.1 307 x\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes())
     }
 }
 
@@ -52,16 +48,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(answer: Answer) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                vec![cert.der().clone()],
-                signing_key.serialize_der().try_into().unwrap(),
-            )
+            .with_single_cert(vec![cert.der().clone()], signing_key.serialize_der().try_into().unwrap())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -75,21 +67,13 @@ impl Server {
         let kept = Arc::clone(&requests);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(
-                    acceptor.clone(),
-                    stream,
-                    answer.clone(),
-                    Arc::clone(&kept),
-                ));
+                tokio::spawn(serve(acceptor.clone(), stream, answer.clone(), Arc::clone(&kept)));
             }
         });
         Self {
             port,
             ca_pem: cert.pem(),
-            limits: Limits {
-                connect: Duration::from_secs(30),
-                total,
-            },
+            limits: Limits { connect: Duration::from_secs(30), total },
             requests,
             _accepting: accepting,
         }
@@ -126,12 +110,7 @@ pub(crate) async fn unused_endpoint() -> Endpoint {
     format!("https://127.0.0.1:{port}").parse().unwrap()
 }
 
-async fn serve(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    answer: Answer,
-    requests: Arc<Mutex<Vec<String>>>,
-) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer, requests: Arc<Mutex<Vec<String>>>) {
     let Ok(mut stream) = acceptor.accept(stream).await else {
         return;
     };
@@ -142,10 +121,7 @@ async fn serve(
             Ok(_) => {}
         }
     }
-    requests
-        .lock()
-        .unwrap()
-        .push(String::from_utf8(seen).unwrap());
+    requests.lock().unwrap().push(String::from_utf8(seen).unwrap());
     let bytes = match answer {
         Answer::Bytes(bytes) => bytes,
         Answer::HalfBody => b"HTTP/1.1 200 x\r\ncontent-length: 1000\r\n\r\n{".to_vec(),

@@ -4,9 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{
-    AgentGrant, AmazonApplication, AmazonConnection, RuntimeToken, SealedCredential, StoredCredential, Team,
-};
+use crate::{AgentGrant, AmazonApplication, AmazonConnection, RuntimeToken, SealedCredential, StoredCredential, Team};
 
 /// All kinds, in the order in which they are documented.
 #[must_use]

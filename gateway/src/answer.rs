@@ -130,10 +130,9 @@ impl Denial {
 fn refusal_status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
-        Refusal::Ambiguous { .. }
-        | Refusal::Path(_)
-        | Refusal::Query(_)
-        | Refusal::MarketplaceMissing { .. } => StatusCode::BAD_REQUEST,
+        Refusal::Ambiguous { .. } | Refusal::Path(_) | Refusal::Query(_) | Refusal::MarketplaceMissing { .. } => {
+            StatusCode::BAD_REQUEST
+        }
         Refusal::RuntimeToken { .. }
         | Refusal::Contained { .. }
         | Refusal::NotReady { .. }

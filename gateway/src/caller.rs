@@ -109,13 +109,10 @@ impl Verifier {
     fn runtime_token(&self, index: &Index, text: &str) -> Result<Known, Denial> {
         let text = RuntimeTokenText::parse(text).map_err(|_| Denial::TokenInvalid)?;
         let caller = access::authenticate(index, &text).ok_or(Denial::TokenInvalid)?;
-        let object = index
-            .runtime_tokens
-            .get(text.object())
-            .and_then(access::Entry::read)
-            .ok_or(Denial::TokenInvalid)?;
-        let token = ObjectName::parse(&text.object().namespace, &text.object().name)
-            .map_err(|_| Denial::TokenInvalid)?;
+        let object =
+            index.runtime_tokens.get(text.object()).and_then(access::Entry::read).ok_or(Denial::TokenInvalid)?;
+        let token =
+            ObjectName::parse(&text.object().namespace, &text.object().name).map_err(|_| Denial::TokenInvalid)?;
         let issuer = self.digests.email(&object.spec.issued_by);
         Ok(Known {
             caller,

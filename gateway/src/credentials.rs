@@ -6,8 +6,8 @@ use std::{
 };
 
 use crds::{
-    CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference, StoredCredential,
-    StoredCredentialSpec, stored_credential_name,
+    CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference, StoredCredential, StoredCredentialSpec,
+    stored_credential_name,
 };
 use kube::ResourceExt;
 use process::watch::Change;

@@ -70,10 +70,7 @@ impl Gateway {
     /// Where the connection's calls go.
     pub(crate) fn upstream(&self, authorized: &Authorized) -> Result<Upstream, Denial> {
         self.upstreams.of(&authorized.connection, &authorized.application).map_err(|error| {
-            Denial::Refused(access::Refusal::NotReady {
-                connection: authorized.name.clone(),
-                why: error.to_string(),
-            })
+            Denial::Refused(access::Refusal::NotReady { connection: authorized.name.clone(), why: error.to_string() })
         })
     }
 

@@ -50,8 +50,7 @@ impl LwaError {
     }
 
     fn response(self, correlation: Correlation) -> Response<Body> {
-        let body =
-            json!({ "error": self.error, "error_description": self.description, "request_id": correlation.0 });
+        let body = json!({ "error": self.error, "error_description": self.description, "request_id": correlation.0 });
         no_store((self.status, Json(body)).into_response())
     }
 }
@@ -123,8 +122,7 @@ async fn exchange(
     };
     let target = record::visible_target(&index, &known, Some(&connection.to_string()));
     if let Some(refusal) = refusal {
-        let call =
-            record::refused(correlation, &known, from, Operation::TOKEN, target, refusal.reason(), 400);
+        let call = record::refused(correlation, &known, from, Operation::TOKEN, target, refusal.reason(), 400);
         gateway.recorder.record_later(call);
         return Err(LwaError::invalid_grant(refusal.to_string()));
     }
@@ -223,9 +221,8 @@ fn split(given: &str) -> Option<(NamespacedReference, SecretString)> {
         (1..=63).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
     };
-    (is_name(namespace) && is_name(name) && !token.is_empty()).then(|| {
-        (NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }, token.into())
-    })
+    (is_name(namespace) && is_name(name) && !token.is_empty())
+        .then(|| (NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }, token.into()))
 }
 
 #[cfg(test)]

@@ -246,11 +246,7 @@ fn says_token_is_dead(body: &[u8]) -> bool {
 }
 
 fn unreachable(error: &reqwest::Error) -> Denial {
-    tracing::warn!(
-        timeout = error.is_timeout(),
-        connect = error.is_connect(),
-        "Selling Partner API did not answer"
-    );
+    tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "Selling Partner API did not answer");
     if error.is_timeout() {
         Denial::Upstream { reason: "AmazonTimeout", why: "the Selling Partner API did not answer in time; try again" }
     } else {

@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Mutex, time::Duration};
 
 use access::{Authorized, HoldingKind, Index};
 use audit::{
-    Act, Call, Correlation, DigestKey, MarketplaceId, ObjectName, Operation, Phase, Reason, Recorder,
-    RefusalCounter, Source, Target,
+    Act, Call, Correlation, DigestKey, MarketplaceId, ObjectName, Operation, Phase, Reason, Recorder, RefusalCounter,
+    Source, Target,
 };
 use crds::NamespacedReference;
 use jiff::Timestamp;

@@ -22,16 +22,8 @@ use tokio::{net::TcpListener, task::JoinSet};
 use zeroize::Zeroizing;
 
 use crate::{
-    Arguments,
-    arguments::AUDIENCE,
-    caller::Verifier,
-    connections,
-    credentials::Credentials,
-    gateway::Gateway,
-    lwa, proxy,
-    record::Refusals,
-    tokens::Tokens,
-    upstream::Upstreams,
+    Arguments, arguments::AUDIENCE, caller::Verifier, connections, credentials::Credentials, gateway::Gateway, lwa,
+    proxy, record::Refusals, tokens::Tokens, upstream::Upstreams,
 };
 
 /// How long SIGTERM waits for the record's last events.
@@ -80,9 +72,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let process = start(Role::Gateway, &arguments.common).await?;
     let keyset = keyset(&arguments.keyset)?;
     let digests = keyset.derive("openteam.dev/audit-digest/v1", keyset.active_id()).ok_or(RunError::NoKey)?;
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| RunError::Listen(arguments.listen, error))?;
+    let listener =
+        TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
     let public_url = process.settings.gateway_url.as_ref().map_or_else(
         || format!("https://openteam-gateway.{}.svc", process.namespace),
         |url| url.as_str().trim_end_matches('/').to_owned(),

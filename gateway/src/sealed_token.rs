@@ -59,9 +59,7 @@ pub(crate) fn seal(keyset: &Keyset, grant: &Grant, now: Timestamp) -> Option<Sec
     plain.extend(grant.token.expose_secret().as_bytes());
     let mut nonce = [0; NONCE];
     getrandom::fill(&mut nonce).ok()?;
-    let sealed = cipher(keyset, id, day)?
-        .encrypt(&nonce.into(), Payload { msg: &plain, aad: &header })
-        .ok()?;
+    let sealed = cipher(keyset, id, day)?.encrypt(&nonce.into(), Payload { msg: &plain, aad: &header }).ok()?;
     let bytes = [header.as_slice(), &nonce, &sealed].concat();
     Some(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes)).into())
 }

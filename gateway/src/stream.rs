@@ -64,10 +64,8 @@ impl State {
     }
 
     fn holds(&self) -> bool {
-        let held = self
-            .gateway
-            .index()
-            .and_then(|index| Ok(access::still_holds(&index, &self.authorized, Timestamp::now())?));
+        let held =
+            self.gateway.index().and_then(|index| Ok(access::still_holds(&index, &self.authorized, Timestamp::now())?));
         if let Err(denial) = &held {
             tracing::info!(connection = %self.authorized.name, reason = denial.reason(), "answer cut off");
         }

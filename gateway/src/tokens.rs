@@ -170,10 +170,7 @@ impl Entry {
 
 /// Whether Amazon will say the same again until someone changes something.
 pub(crate) const fn is_refusal(error: &TokenError) -> bool {
-    matches!(
-        error,
-        TokenError::Amazon(LwaError::InvalidGrant | LwaError::InvalidClient | LwaError::Refused(_))
-    )
+    matches!(error, TokenError::Amazon(LwaError::InvalidGrant | LwaError::InvalidClient | LwaError::Refused(_)))
 }
 
 fn finish(answer: Result<AccessToken, TokenError>) -> Outcome {

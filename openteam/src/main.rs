@@ -17,7 +17,6 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value a process")]
 enum Command {
     /// Reconcile: verify connections, keep credentials sealed, sign role certificates
     Operator(operator::Arguments),

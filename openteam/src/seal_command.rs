@@ -8,9 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use crds::{
-    CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec,
-};
+use crds::{CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
@@ -83,7 +81,9 @@ fn target(text: &str) -> Result<Target, String> {
     let kind = match kind.to_ascii_lowercase().as_str() {
         "amazonconnection" | "amazonconnections" | "amzc" => CredentialOwnerKind::AmazonConnection,
         "amazonapplication" | "amazonapplications" | "amza" => CredentialOwnerKind::AmazonApplication,
-        other => return Err(format!("{other:?} has no credential; the kinds are amazonconnection and amazonapplication")),
+        other => {
+            return Err(format!("{other:?} has no credential; the kinds are amazonconnection and amazonapplication"));
+        }
     };
     for part in [namespace, name] {
         if !is_name(part) {
@@ -130,11 +130,7 @@ fn read_secret(field: CredentialField) -> anyhow::Result<Zeroizing<String>> {
     }
     // All at once, so that no grown buffer leaves a copy behind.
     let mut secret = Zeroizing::new(String::with_capacity(MAX_SECRET_LEN + 2));
-    stdin
-        .by_ref()
-        .take(MAX_SECRET_LEN as u64 + 2)
-        .read_to_string(&mut secret)
-        .context("standard input is not text")?;
+    stdin.by_ref().take(MAX_SECRET_LEN as u64 + 2).read_to_string(&mut secret).context("standard input is not text")?;
     match secret.trim().len() {
         0 => bail!("standard input is empty: give the {} on it", field.as_str()),
         length if length > MAX_SECRET_LEN => bail!("standard input is longer than {MAX_SECRET_LEN} bytes"),
@@ -151,7 +147,8 @@ async fn key(arguments: &Arguments) -> anyhow::Result<PublicKey> {
             (map, path.display().to_string())
         }
         None => {
-            let client = Client::try_default().await.context("no cluster to ask for the public keys; give --keys FILE")?;
+            let client =
+                Client::try_default().await.context("no cluster to ask for the public keys; give --keys FILE")?;
             let api: Api<ConfigMap> = Api::namespaced(client, &arguments.namespace);
             let from = format!("ConfigMap {}/{KEYS}", arguments.namespace);
             let map = api.get(KEYS).await.with_context(|| format!("{from} cannot be read: is OpenTeam running?"))?;

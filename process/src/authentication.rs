@@ -53,11 +53,14 @@ pub enum Unauthenticated {
     Unavailable,
 }
 
+/// When the apiserver was asked about a token, and what it vouched for.
+type Answer = (Instant, Option<ServiceAccount>);
+
 /// Asks the apiserver about ServiceAccount tokens of one audience.
 pub struct Reviewer {
     reviews: Api<TokenReview>,
     audience: String,
-    kept: Mutex<HashMap<[u8; 32], (Instant, Option<ServiceAccount>)>>,
+    kept: Mutex<HashMap<[u8; 32], Answer>>,
 }
 
 impl Reviewer {
@@ -107,10 +110,7 @@ impl Reviewer {
     async fn ask(&self, token: &str) -> Result<Option<ServiceAccount>, Unauthenticated> {
         let review = TokenReview {
             metadata: ObjectMeta::default(),
-            spec: TokenReviewSpec {
-                audiences: Some(vec![self.audience.clone()]),
-                token: Some(token.to_owned()),
-            },
+            spec: TokenReviewSpec { audiences: Some(vec![self.audience.clone()]), token: Some(token.to_owned()) },
             status: None,
         };
         match timeout(LIMIT, self.reviews.create(&PostParams::default(), &review)).await {
@@ -132,9 +132,11 @@ fn accepted(review: TokenReview, audience: &str, token: &str) -> Option<ServiceA
         return None;
     }
     let user = status.user?;
-    let (namespace, name) = user.username?.strip_prefix("system:serviceaccount:")?.split_once(':').map(
-        |(namespace, name)| (namespace.to_owned(), name.to_owned()),
-    )?;
+    let (namespace, name) = user
+        .username?
+        .strip_prefix("system:serviceaccount:")?
+        .split_once(':')
+        .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))?;
     let extra = |key: &str| user.extra.as_ref().and_then(|extra| extra.get(key)?.first().cloned());
     Some(ServiceAccount {
         account: NamespacedReference { namespace, name },

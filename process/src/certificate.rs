@@ -137,8 +137,7 @@ async fn issue(client: &Client, role: Role) -> Result<Issued, CertificateError> 
             return Err(CertificateError::Unsigned(name));
         }
         sleep(ASK_EVERY).await;
-        let request =
-            requests.get(&name).await.map_err(|error| CertificateError::Api("cannot be read", error))?;
+        let request = requests.get(&name).await.map_err(|error| CertificateError::Api("cannot be read", error))?;
         let status = request.status.unwrap_or_default();
         if let Some(no) = status.conditions.iter().flatten().find(|c| c.type_ == "Denied" || c.type_ == "Failed") {
             return Err(CertificateError::Denied { name, message: no.message.clone().unwrap_or_default() });

@@ -44,9 +44,11 @@ impl Currency {
         proof.settle();
     }
 
-    /// Forgets everything: the view is about to be listed anew, perhaps from an apiserver restored to older versions.
-    pub fn reset(&self) {
-        *self.proof() = Proof::default();
+    /// The view was listed anew at `version`, which is lower than before on an apiserver that was restored from a backup.
+    pub fn listed(&self, version: u64) {
+        let mut proof = self.proof();
+        proof.reached = version;
+        proof.settle();
     }
 
     /// How old the view is at most, `None` while nothing was proven yet.
@@ -95,8 +97,21 @@ mod tests {
         assert_eq!(currency.age(start + 3 * SECOND), Some(3 * SECOND));
         currency.reached(8);
         assert_eq!(currency.age(start + 3 * SECOND), Some(2 * SECOND));
-        currency.reset();
-        assert_eq!(currency.age(start + 3 * SECOND), None);
+    }
+
+    #[test]
+    fn a_restored_apiserver_is_not_taken_for_a_current_one() {
+        let currency = Currency::default();
+        let start = Instant::now();
+        currency.asked(start, 900);
+        currency.listed(900);
+        assert_eq!(currency.age(start), Some(Duration::ZERO));
+        // From a backup: versions begin again at 400. What was reached before proves nothing now.
+        currency.listed(400);
+        currency.asked(start + 2 * SECOND, 410);
+        assert_eq!(currency.age(start + 3 * SECOND), Some(3 * SECOND));
+        currency.reached(410);
+        assert_eq!(currency.age(start + 3 * SECOND), Some(SECOND));
     }
 
     #[test]

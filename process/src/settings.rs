@@ -57,8 +57,10 @@ impl Settings {
     /// # Errors
     /// Names the setting and what it takes.
     pub fn read(directory: &Path) -> Result<Self, SettingsError> {
-        let unreadable =
-            |path: &Path| { let path = path.to_owned(); move |source| SettingsError::Unreadable { path, source } };
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SettingsError::Unreadable { path, source }
+        };
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),

@@ -107,9 +107,10 @@ impl View {
         // The index is loaded before the ages are read: it is at least as new as they say.
         let index = self.index.load_full();
         let currencies = self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let oldest = currencies.iter().map(|(kind, currency)| (*kind, currency.age(now))).max_by_key(|(_, age)| {
-            age.unwrap_or(Duration::MAX)
-        });
+        let oldest = currencies
+            .iter()
+            .map(|(kind, currency)| (*kind, currency.age(now)))
+            .max_by_key(|(_, age)| age.unwrap_or(Duration::MAX));
         match oldest {
             Some((_, Some(age))) if age <= limit => Ok(index),
             Some((kind, age)) => Err(Stale { kind, age }),

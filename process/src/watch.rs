@@ -27,7 +27,7 @@ const QUESTION_EVERY: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_millis(300);
 
 /// One object as the apiserver sent it: parsed, or what is known of it.
-pub type Seen<K> = Result<K, InvalidObject>;
+pub type Seen<K> = Result<K, Box<InvalidObject>>;
 
 /// What happened to the objects of a kind.
 pub enum Change<K> {
@@ -80,16 +80,19 @@ where
                 return None;
             }
         };
-        objects.extend(listed.items.into_iter().map(|guard| guard.0));
+        objects.extend(listed.items.into_iter().map(seen));
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
             None => break version(listed.metadata.resource_version.as_deref())?,
         }
     };
-    currency.reset();
     changed(Change::All(objects));
-    currency.reached(version);
+    currency.listed(version);
     Some(version)
+}
+
+fn seen<K>(guard: DeserializeGuard<K>) -> Seen<K> {
+    guard.0.map_err(Box::new)
 }
 
 /// Follows the changes after `version` until they must be listed anew.
@@ -141,12 +144,12 @@ async fn follow<K>(
             let reached = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let reached = version_of(&object);
-                    changed(Change::Applied(object.0));
+                    changed(Change::Applied(seen(object)));
                     reached
                 }
                 WatchEvent::Deleted(object) => {
                     let reached = version_of(&object);
-                    changed(Change::Deleted(object.0));
+                    changed(Change::Deleted(seen(object)));
                     reached
                 }
                 WatchEvent::Bookmark(bookmark) => self::version(Some(&bookmark.metadata.resource_version)),

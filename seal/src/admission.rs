@@ -51,16 +51,8 @@ mod tests {
             (NOW + MAX_CLOCK_LEAD_MS + 1, NOW, FromTheFuture),
             (u64::MAX, u64::MAX, FromTheFuture),
         ] {
-            assert_eq!(
-                admit(sealed_at, not_before, NOW),
-                expected,
-                "{sealed_at} against {not_before}"
-            );
+            assert_eq!(admit(sealed_at, not_before, NOW), expected, "{sealed_at} against {not_before}");
         }
-        assert_eq!(
-            admit(u64::MAX, 0, u64::MAX - 1),
-            Use,
-            "no overflow at the end of time"
-        );
+        assert_eq!(admit(u64::MAX, 0, u64::MAX - 1), Use, "no overflow at the end of time");
     }
 }

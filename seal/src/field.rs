@@ -33,9 +33,7 @@ pub(crate) fn from_text(text: &str, max_text_len: usize) -> Result<Vec<u8>, Open
     if text.len() > max_text_len {
         return Err(OpenError);
     }
-    BASE64URL_NOPAD
-        .decode(text.as_bytes())
-        .map_err(|_| OpenError)
+    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| OpenError)
 }
 
 #[cfg(test)]
@@ -44,14 +42,7 @@ mod tests {
 
     #[test]
     fn moving_a_byte_between_fields_changes_the_joined_bytes() {
-        let lists: [&[&[u8]]; 6] = [
-            &[b"a", b"bc"],
-            &[b"ab", b"c"],
-            &[b"abc", b""],
-            &[b"", b"abc"],
-            &[b"abc"],
-            &[],
-        ];
+        let lists: [&[&[u8]]; 6] = [&[b"a", b"bc"], &[b"ab", b"c"], &[b"abc", b""], &[b"", b"abc"], &[b"abc"], &[]];
         for (i, one) in lists.iter().enumerate() {
             for other in &lists[i + 1..] {
                 assert_ne!(join(one), join(other), "{one:?} {other:?}");

@@ -41,13 +41,7 @@ pub struct Binding<'a> {
 
 impl Binding<'_> {
     fn info(&self) -> Vec<u8> {
-        join(&[
-            LABEL,
-            self.namespace.as_bytes(),
-            self.kind.as_bytes(),
-            self.name.as_bytes(),
-            self.field.as_bytes(),
-        ])
+        join(&[LABEL, self.namespace.as_bytes(), self.kind.as_bytes(), self.name.as_bytes(), self.field.as_bytes()])
     }
 }
 
@@ -82,13 +76,9 @@ pub(crate) fn seal_input_with(
     secret: &[u8],
 ) -> Result<String, SealError> {
     check_len(secret)?;
-    let (encapsulated, mut context) = hpke::setup_sender_with_rng::<AesGcm256, HkdfSha256, XWing>(
-        &OpModeS::Base,
-        &key.key,
-        &binding.info(),
-        rng,
-    )
-    .expect("encapsulating to a parsed X-Wing key does not fail");
+    let (encapsulated, mut context) =
+        hpke::setup_sender_with_rng::<AesGcm256, HkdfSha256, XWing>(&OpModeS::Base, &key.key, &binding.info(), rng)
+            .expect("encapsulating to a parsed X-Wing key does not fail");
 
     // Full size at once: growing it would leave plaintext in freed memory.
     let mut sealed = Vec::with_capacity(OVERHEAD + secret.len());
@@ -125,17 +115,11 @@ pub fn open_input<'k>(
 ) -> Result<OpenedInput, OpenError> {
     let bytes = decode(text)?;
     let parts = Parts::read(&bytes)?;
-    let key = keys
-        .into_iter()
-        .find(|key| key.id() == parts.key_id)
-        .ok_or(OpenError)?;
+    let key = keys.into_iter().find(|key| key.id() == parts.key_id).ok_or(OpenError)?;
     let plaintext = parts.open(key, &binding.info()).map_err(|_| OpenError)?;
     let (time, secret) = plaintext.split_first_chunk::<TIME_LEN>().ok_or(OpenError)?;
     check_len(secret).map_err(|_| OpenError)?;
-    Ok(OpenedInput {
-        sealed_at_ms: u64::from_be_bytes(*time),
-        secret: Secret::copy_of(secret),
-    })
+    Ok(OpenedInput { sealed_at_ms: u64::from_be_bytes(*time), secret: Secret::copy_of(secret) })
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, OpenError> {
@@ -161,23 +145,13 @@ impl<'a> Parts<'a> {
         let (encapsulated, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let (ciphertext, tag) = rest.split_last_chunk().ok_or(OpenError)?;
         let key_id = HexId(key_id.try_into().map_err(|_| OpenError)?);
-        Ok(Self {
-            header,
-            key_id,
-            encapsulated,
-            ciphertext,
-            tag,
-        })
+        Ok(Self { header, key_id, encapsulated, ciphertext, tag })
     }
 
     fn open(&self, key: &PrivateKey, info: &[u8]) -> Result<Zeroizing<Vec<u8>>, hpke::HpkeError> {
         let encapsulated = <XWing as Kem>::EncappedKey::from_bytes(self.encapsulated)?;
-        let mut context = hpke::setup_receiver::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &key.key,
-            &encapsulated,
-            info,
-        )?;
+        let mut context =
+            hpke::setup_receiver::<AesGcm256, HkdfSha256, XWing>(&OpModeR::Base, &key.key, &encapsulated, info)?;
         let mut buffer = Zeroizing::new(self.ciphertext.to_vec());
         context.open_inout_detached(
             InOutBuf::from(buffer.as_mut_slice()),

@@ -107,10 +107,7 @@ impl Keyset {
         Self {
             cluster_id: HexId(cluster_id),
             active: 0,
-            keys: vec![Entry {
-                kek: Kek::new(secret),
-                created_at_ms: now_ms,
-            }],
+            keys: vec![Entry { kek: Kek::new(secret), created_at_ms: now_ms }],
         }
     }
 
@@ -119,22 +116,13 @@ impl Keyset {
     /// # Errors
     /// Names the first thing that is wrong, never showing key bytes.
     pub fn parse(json: &str) -> Result<Self, KeysetError> {
-        let document: Document<'_> =
-            serde_json::from_str(json).map_err(|error| KeysetError::Malformed {
-                line: error.line(),
-                column: error.column(),
-            })?;
-        let cluster_id = document
-            .cluster_id
-            .parse()
-            .map_err(|_| KeysetError::ClusterId)?;
+        let document: Document<'_> = serde_json::from_str(json)
+            .map_err(|error| KeysetError::Malformed { line: error.line(), column: error.column() })?;
+        let cluster_id = document.cluster_id.parse().map_err(|_| KeysetError::ClusterId)?;
         let mut seen = HashSet::new();
         let mut keys = Vec::with_capacity(document.keys.len());
         for (index, key) in document.keys.iter().enumerate() {
-            let id = key
-                .id
-                .parse()
-                .map_err(|_| KeysetError::KeyId { number: index + 1 })?;
+            let id = key.id.parse().map_err(|_| KeysetError::KeyId { number: index + 1 })?;
             let kek = Kek::new(decode_secret(key.secret).ok_or(KeysetError::KeySecret { id })?);
             if kek.id != id {
                 return Err(KeysetError::KeyMixedUp { id });
@@ -142,51 +130,29 @@ impl Keyset {
             if !seen.insert(id) {
                 return Err(KeysetError::KeyTwice { id });
             }
-            keys.push(Entry {
-                kek,
-                created_at_ms: key.created_at,
-            });
+            keys.push(Entry { kek, created_at_ms: key.created_at });
         }
-        let active = document
-            .keys
-            .iter()
-            .position(|key| key.id == document.active)
-            .ok_or(KeysetError::ActiveMissing)?;
-        Ok(Self {
-            cluster_id,
-            active,
-            keys,
-        })
+        let active =
+            document.keys.iter().position(|key| key.id == document.active).ok_or(KeysetError::ActiveMissing)?;
+        Ok(Self { cluster_id, active, keys })
     }
 
     /// The document that [`Keyset::parse`] reads.
     #[must_use]
     pub fn to_json(&self) -> SecretString {
-        let ids: Vec<String> = self
-            .keys
-            .iter()
-            .map(|entry| entry.kek.id.to_string())
-            .collect();
-        let secrets: Vec<Zeroizing<String>> = self
-            .keys
-            .iter()
-            .map(|entry| Zeroizing::new(BASE64URL_NOPAD.encode(entry.kek.secret.as_slice())))
-            .collect();
+        let ids: Vec<String> = self.keys.iter().map(|entry| entry.kek.id.to_string()).collect();
+        let secrets: Vec<Zeroizing<String>> =
+            self.keys.iter().map(|entry| Zeroizing::new(BASE64URL_NOPAD.encode(entry.kek.secret.as_slice()))).collect();
         let document = Document {
             cluster_id: &self.cluster_id.to_string(),
             active: &ids[self.active],
             keys: (self.keys.iter().zip(&ids).zip(&secrets))
-                .map(|((entry, id), secret)| DocumentKey {
-                    id,
-                    created_at: entry.created_at_ms,
-                    secret,
-                })
+                .map(|((entry, id), secret)| DocumentKey { id, created_at: entry.created_at_ms, secret })
                 .collect(),
         };
         // Room for all of it, so that it does not grow and leave secrets in freed memory.
         let mut json = Zeroizing::new(Vec::with_capacity(128 + 160 * self.keys.len()));
-        serde_json::to_writer(&mut *json, &document)
-            .expect("texts and numbers become JSON in memory");
+        serde_json::to_writer(&mut *json, &document).expect("texts and numbers become JSON in memory");
         SecretString::from(std::str::from_utf8(&json).expect("JSON is UTF-8"))
     }
 
@@ -226,13 +192,7 @@ impl Keyset {
     /// field or generation, changed.
     pub fn open(&self, binding: &StoredBinding<'_>, sealed: &Sealed) -> Result<Secret, OpenError> {
         let wrap = Wrap::parse(&sealed.wrap)?;
-        stored::open(
-            self.key(wrap.key_id).ok_or(OpenError)?,
-            self.cluster_id,
-            binding,
-            &sealed.data,
-            &wrap,
-        )
+        stored::open(self.key(wrap.key_id).ok_or(OpenError)?, self.cluster_id, binding, &sealed.data, &wrap)
     }
 
     /// A new wrap of the same data key under the active key, to replace `sealed.wrap`. The data stays as it is and is
@@ -240,22 +200,10 @@ impl Keyset {
     ///
     /// # Errors
     /// As [`Keyset::open`], except that a change inside the data's ciphertext goes unnoticed until it is opened.
-    pub fn rewrap(
-        &self,
-        binding: &StoredBinding<'_>,
-        sealed: &Sealed,
-    ) -> Result<String, OpenError> {
+    pub fn rewrap(&self, binding: &StoredBinding<'_>, sealed: &Sealed) -> Result<String, OpenError> {
         let wrap = Wrap::parse(&sealed.wrap)?;
         let from = self.key(wrap.key_id).ok_or(OpenError)?;
-        stored::rewrap(
-            &mut UnwrapErr(SysRng),
-            from,
-            self.active(),
-            self.cluster_id,
-            binding,
-            &sealed.data,
-            &wrap,
-        )
+        stored::rewrap(&mut UnwrapErr(SysRng), from, self.active(), self.cluster_id, binding, &sealed.data, &wrap)
     }
 
     /// A 256-bit subkey for `label`, the same in every process that has this keyset; `None` when the key is not in it.
@@ -265,8 +213,7 @@ impl Keyset {
     /// processes together: who may come near puts something changing, like the day, into the label.
     #[must_use]
     pub fn derive(&self, label: &str, id: KeyId) -> Option<Zeroizing<[u8; KEY_LEN]>> {
-        self.key(id)
-            .map(|kek| kek.derive(&self.cluster_id.0, label))
+        self.key(id).map(|kek| kek.derive(&self.cluster_id.0, label))
     }
 
     fn active(&self) -> &Kek {
@@ -274,21 +221,13 @@ impl Keyset {
     }
 
     fn key(&self, id: KeyId) -> Option<&Kek> {
-        self.keys
-            .iter()
-            .map(|entry| &entry.kek)
-            .find(|kek| kek.id == id)
+        self.keys.iter().map(|entry| &entry.kek).find(|kek| kek.id == id)
     }
 }
 
 impl fmt::Debug for Keyset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Keyset(cluster {}, active {}, [REDACTED])",
-            self.cluster_id,
-            self.active_id()
-        )
+        write!(f, "Keyset(cluster {}, active {}, [REDACTED])", self.cluster_id, self.active_id())
     }
 }
 

@@ -61,10 +61,7 @@ impl PublicKey {
         if key.id.to_string() == id {
             Ok(key)
         } else {
-            Err(PublicKeyError::ListedUnderAnotherId {
-                listed: id.to_owned(),
-                actual: key.id,
-            })
+            Err(PublicKeyError::ListedUnderAnotherId { listed: id.to_owned(), actual: key.id })
         }
     }
 
@@ -79,11 +76,8 @@ impl FromStr for PublicKey {
     type Err = PublicKeyError;
 
     fn from_str(text: &str) -> Result<Self, PublicKeyError> {
-        let bytes =
-            from_text(text, text_len(PUBLIC_KEY_LEN)).map_err(|_| PublicKeyError::Malformed)?;
-        <XWing as Kem>::PublicKey::from_bytes(&bytes)
-            .map(Self::new)
-            .map_err(|_| PublicKeyError::Malformed)
+        let bytes = from_text(text, text_len(PUBLIC_KEY_LEN)).map_err(|_| PublicKeyError::Malformed)?;
+        <XWing as Kem>::PublicKey::from_bytes(&bytes).map(Self::new).map_err(|_| PublicKeyError::Malformed)
     }
 }
 
@@ -137,10 +131,7 @@ impl PrivateKey {
     /// When there are not 32 bytes; any 32 are a key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PrivateKeyError> {
         let key = <XWing as Kem>::PrivateKey::from_bytes(bytes).map_err(|_| PrivateKeyError)?;
-        Ok(Self {
-            public: PublicKey::new(XWing::sk_to_pk(&key)),
-            key,
-        })
+        Ok(Self { public: PublicKey::new(XWing::sk_to_pk(&key)), key })
     }
 
     /// The half that seals.

@@ -77,10 +77,7 @@ pub(crate) fn seal(
     data.extend_from_slice(&*commitment);
     data.extend_from_slice(&nonce);
     encrypt(&key, &nonce, &associated_data, secret, &mut data);
-    Ok(Sealed {
-        data: to_text(&data),
-        wrap: kek.wrap(rng, &associated_data, &data_key),
-    })
+    Ok(Sealed { data: to_text(&data), wrap: kek.wrap(rng, &associated_data, &data_key) })
 }
 
 pub(crate) fn open(
@@ -166,12 +163,7 @@ impl Data {
         let (salt, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let (commitment, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let (nonce, ciphertext) = rest.split_first_chunk().ok_or(OpenError)?;
-        Ok(Self {
-            salt: *salt,
-            commitment: *commitment,
-            nonce: *nonce,
-            ciphertext: ciphertext.to_vec(),
-        })
+        Ok(Self { salt: *salt, commitment: *commitment, nonce: *nonce, ciphertext: ciphertext.to_vec() })
     }
 
     fn associated_data(&self, cluster: ClusterId, binding: &StoredBinding<'_>) -> Vec<u8> {
@@ -179,18 +171,9 @@ impl Data {
     }
 
     /// The one-use key and the data key, once the commitment holds.
-    fn keys(
-        &self,
-        kek: &Kek,
-        associated_data: &[u8],
-        wrap: &Wrap,
-    ) -> Result<(Key, Key), OpenError> {
+    fn keys(&self, kek: &Kek, associated_data: &[u8], wrap: &Wrap) -> Result<(Key, Key), OpenError> {
         let data_key = kek.open(associated_data, wrap)?;
         let Derived { key, commitment } = Derived::from(&data_key, &self.salt);
-        if bool::from(commitment.ct_eq(&self.commitment)) {
-            Ok((key, data_key))
-        } else {
-            Err(OpenError)
-        }
+        if bool::from(commitment.ct_eq(&self.commitment)) { Ok((key, data_key)) } else { Err(OpenError) }
     }
 }

@@ -50,12 +50,7 @@ fn frozen(json: &str) -> Value {
 #[test]
 fn input_with_fixed_randomness_is_the_frozen_text() {
     let key = PrivateKey::generate_with(&mut Counting(0));
-    let binding = Binding {
-        namespace: "acme",
-        kind: "AmazonConnection",
-        name: "acme-na",
-        field: "RefreshToken",
-    };
+    let binding = Binding { namespace: "acme", kind: "AmazonConnection", name: "acme-na", field: "RefreshToken" };
     let text = seal_input_with(&mut Counting(100), key.public(), &binding, AT_MS, SECRET).unwrap();
     let now = json!({
         "privateKey": to_text(key.to_bytes().as_slice()),
@@ -66,18 +61,11 @@ fn input_with_fixed_randomness_is_the_frozen_text() {
         "secret": to_text(SECRET),
         "text": text,
     });
-    assert_eq!(
-        now,
-        frozen(include_str!("../tests/vectors/input.json")),
-        "{now:#}"
-    );
+    assert_eq!(now, frozen(include_str!("../tests/vectors/input.json")), "{now:#}");
 
     assert_eq!(input_key_id(&text), Ok(key.id()));
     let opened = open_input([&key], &binding, &text).unwrap();
-    assert_eq!(
-        (opened.sealed_at_ms, opened.secret.expose()),
-        (AT_MS, SECRET)
-    );
+    assert_eq!((opened.sealed_at_ms, opened.secret.expose()), (AT_MS, SECRET));
 }
 
 #[test]
@@ -90,9 +78,7 @@ fn stored_value_with_fixed_randomness_is_the_frozen_texts() {
         field: "RefreshToken",
         generation: 7,
     };
-    let sealed = keyset
-        .seal_with(&mut Counting(100), &binding, SECRET)
-        .unwrap();
+    let sealed = keyset.seal_with(&mut Counting(100), &binding, SECRET).unwrap();
     let label = "openteam.dev/test/v1";
     let derived = keyset.derive(label, keyset.active_id()).unwrap();
     let now = json!({
@@ -109,11 +95,7 @@ fn stored_value_with_fixed_randomness_is_the_frozen_texts() {
         "wrap": sealed.wrap,
         "derived": { "label": label, "key": to_text(derived.as_slice()) },
     });
-    assert_eq!(
-        now,
-        frozen(include_str!("../tests/vectors/stored.json")),
-        "{now:#}"
-    );
+    assert_eq!(now, frozen(include_str!("../tests/vectors/stored.json")), "{now:#}");
 
     assert_eq!(wrap_key_id(&sealed.wrap), Ok(keyset.active_id()));
     assert_eq!(keyset.open(&binding, &sealed).unwrap().expose(), SECRET);

@@ -11,8 +11,7 @@ use crate::primitive::{KEY_LEN, Key, NONCE_LEN, SALT_LEN, TAG_LEN, decrypt, deri
 /// after the sixth byte.
 const MAGIC_VERSION_PROVIDER: &[u8; 6] = b"OTwr\x01\x01";
 const WRAPPED_LEN: usize = KEY_LEN + TAG_LEN;
-const WRAP_LEN: usize =
-    MAGIC_VERSION_PROVIDER.len() + size_of::<KeyId>() + SALT_LEN + NONCE_LEN + WRAPPED_LEN;
+const WRAP_LEN: usize = MAGIC_VERSION_PROVIDER.len() + size_of::<KeyId>() + SALT_LEN + NONCE_LEN + WRAPPED_LEN;
 
 /// Length of a wrap's text, in characters.
 pub const WRAP_TEXT_LEN: usize = text_len(WRAP_LEN);
@@ -33,28 +32,16 @@ impl Kek {
         let [derived] = derive(b"", secret.as_slice(), [&join(&[ID_LABEL])]);
         let mut id = [0; 8];
         id.copy_from_slice(&derived[..8]);
-        Self {
-            id: HexId(id),
-            secret,
-        }
+        Self { id: HexId(id), secret }
     }
 
     /// A subkey for `label`; `salt` keeps clusters apart that were given the same KEK.
     pub(crate) fn derive(&self, salt: &[u8], label: &str) -> Key {
-        let [key] = derive(
-            salt,
-            self.secret.as_slice(),
-            [&join(&[DERIVE_LABEL, label.as_bytes()])],
-        );
+        let [key] = derive(salt, self.secret.as_slice(), [&join(&[DERIVE_LABEL, label.as_bytes()])]);
         key
     }
 
-    pub(crate) fn wrap(
-        &self,
-        rng: &mut impl CryptoRng,
-        data_associated_data: &[u8],
-        data_key: &Key,
-    ) -> String {
+    pub(crate) fn wrap(&self, rng: &mut impl CryptoRng, data_associated_data: &[u8], data_key: &Key) -> String {
         let mut salt = [0; SALT_LEN];
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut salt);
@@ -77,12 +64,8 @@ impl Kek {
 
     /// For a wrap that names this key; any other does not open.
     pub(crate) fn open(&self, data_associated_data: &[u8], wrap: &Wrap) -> Result<Key, OpenError> {
-        let opened = decrypt(
-            &self.subkey(&wrap.salt),
-            &wrap.nonce,
-            &self.associated_data(data_associated_data),
-            &wrap.wrapped,
-        )?;
+        let opened =
+            decrypt(&self.subkey(&wrap.salt), &wrap.nonce, &self.associated_data(data_associated_data), &wrap.wrapped)?;
         let mut data_key = Key::default();
         data_key.copy_from_slice(&opened);
         Ok(data_key)
@@ -94,11 +77,7 @@ impl Kek {
     }
 
     fn associated_data(&self, data_associated_data: &[u8]) -> Vec<u8> {
-        [
-            data_associated_data,
-            &join(&[MAGIC_VERSION_PROVIDER, &self.id.0]),
-        ]
-        .concat()
+        [data_associated_data, &join(&[MAGIC_VERSION_PROVIDER, &self.id.0])].concat()
     }
 }
 
@@ -113,19 +92,12 @@ pub(crate) struct Wrap {
 impl Wrap {
     pub(crate) fn parse(text: &str) -> Result<Self, OpenError> {
         let bytes = from_text(text, WRAP_TEXT_LEN)?;
-        let rest = bytes
-            .strip_prefix(MAGIC_VERSION_PROVIDER)
-            .ok_or(OpenError)?;
+        let rest = bytes.strip_prefix(MAGIC_VERSION_PROVIDER).ok_or(OpenError)?;
         let (key_id, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let (salt, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let (nonce, rest) = rest.split_first_chunk().ok_or(OpenError)?;
         let wrapped = rest.try_into().map_err(|_| OpenError)?;
-        Ok(Self {
-            key_id: HexId(*key_id),
-            salt: *salt,
-            nonce: *nonce,
-            wrapped,
-        })
+        Ok(Self { key_id: HexId(*key_id), salt: *salt, nonce: *nonce, wrapped })
     }
 }
 

@@ -86,7 +86,8 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         steps.step("openteam seal, samples applied", || install::samples(&place, &amazon))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
         steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
-        let contained = steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
+        let contained =
+            steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
         figures.containment_ms = Some(contained.slowest.as_millis());
         steps.step("Restored: every replica serves", || incident::restore(contained))?;
         steps.step("The journal lists it all", || work::journal(kubectl))?;

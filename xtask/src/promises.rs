@@ -9,13 +9,25 @@ use crate::{shell, test::each_line};
 /// The promises of the design, in short. A promise is built once its `built` is true; from then on it needs passing
 /// tests, named `promise_<number>_…`.
 const PROMISES: [Promise; 8] = [
-    Promise { number: 1, built: false, text: "only members, and those they or RBAC granted, create and use connections" },
+    Promise {
+        number: 1,
+        built: false,
+        text: "only members, and those they or RBAC granted, create and use connections",
+    },
     Promise { number: 2, built: true, text: "runtime access is authenticated, scoped, and decided anew at every call" },
     Promise { number: 3, built: true, text: "credentials are written only AES-256-GCM-encrypted" },
     Promise { number: 4, built: true, text: "an access token is refreshed once when needed, and never shown" },
     Promise { number: 5, built: false, text: "what happens is recorded first, tamper-evident, kept, reviewed" },
-    Promise { number: 6, built: true, text: "one annotation contains an incident (the annotation; the rest is not yet built)" },
-    Promise { number: 7, built: true, text: "work uses the stated connection, marketplaces and endpoint; nothing is guessed" },
+    Promise {
+        number: 6,
+        built: true,
+        text: "one annotation contains an incident (the annotation; the rest is not yet built)",
+    },
+    Promise {
+        number: 7,
+        built: true,
+        text: "work uses the stated connection, marketplaces and endpoint; nothing is guessed",
+    },
     Promise { number: 8, built: false, text: "administrator secrets are unique, access-controlled, rotatable" },
 ];
 

@@ -75,7 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("\nnot passed: {}", broken.join(", "));
     }
     println!("\n{} passed, {} failed", total.passed, total.failed);
-    if total.failed > 0 { std::process::exit(1) }
+    if total.failed > 0 {
+        std::process::exit(1)
+    }
     Ok(())
 }
 

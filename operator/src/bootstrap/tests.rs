@@ -38,7 +38,8 @@ impl Server {
     fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
         let mut objects = self.objects.lock().unwrap();
         let failure = |code: StatusCode| {
-            (code, json!({ "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": "x" }))
+            let reason = if code == StatusCode::NOT_FOUND { "NotFound" } else { "Conflict" };
+            (code, json!({ "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason }))
         };
         if method == Method::GET && path.ends_with("/storedcredentials") {
             let items: Vec<_> = objects.iter().filter(|(at, _)| at.starts_with(path)).map(|(_, it)| it).collect();

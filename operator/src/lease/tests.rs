@@ -42,7 +42,8 @@ impl Server {
         let mut lease = self.lease.lock().unwrap();
         let version = |lease: &Value| lease["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
         let failure = |code: StatusCode| {
-            (code, json!({ "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": "x" }))
+            let reason = if code == StatusCode::NOT_FOUND { "NotFound" } else { "Conflict" };
+            (code, json!({ "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason }))
         };
         match (method, lease.clone()) {
             (&Method::GET, None) | (&Method::PUT, None) => failure(StatusCode::NOT_FOUND),

@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 
 use openteam_seal::{
-    Binding, MAX_INPUT_TEXT_LEN, MAX_SECRET_LEN, OpenError, PrivateKey, PublicKey, PublicKeyError,
-    SealError, input_key_id, open_input, seal_input,
+    Binding, MAX_INPUT_TEXT_LEN, MAX_SECRET_LEN, OpenError, PrivateKey, PublicKey, PublicKeyError, SealError,
+    input_key_id, open_input, seal_input,
 };
 use proptest::prelude::*;
 
@@ -10,12 +10,8 @@ use crate::{each_byte_changed, mangled, to_bytes, to_text};
 
 static KEY: LazyLock<PrivateKey> = LazyLock::new(PrivateKey::generate);
 
-const BINDING: Binding<'static> = Binding {
-    namespace: "acme",
-    kind: "AmazonConnection",
-    name: "acme-na",
-    field: "RefreshToken",
-};
+const BINDING: Binding<'static> =
+    Binding { namespace: "acme", kind: "AmazonConnection", name: "acme-na", field: "RefreshToken" };
 const SECRET: &[u8] = b"not a real token";
 
 fn sealed() -> String {
@@ -23,18 +19,14 @@ fn sealed() -> String {
 }
 
 fn open(text: &str) -> Result<(u64, Vec<u8>), OpenError> {
-    open_input([&*KEY], &BINDING, text)
-        .map(|opened| (opened.sealed_at_ms, opened.secret.expose().to_vec()))
+    open_input([&*KEY], &BINDING, text).map(|opened| (opened.sealed_at_ms, opened.secret.expose().to_vec()))
 }
 
 #[test]
 fn an_input_opens_for_what_it_was_sealed_for() {
     let (other, text) = (PrivateKey::generate(), sealed());
     assert_eq!(open(&text), Ok((42, SECRET.to_vec())));
-    assert!(
-        open_input([&other, &*KEY], &BINDING, &text).is_ok(),
-        "the key is found by its id"
-    );
+    assert!(open_input([&other, &*KEY], &BINDING, &text).is_ok(), "the key is found by its id");
     assert_eq!(input_key_id(&text), Ok(KEY.id()));
 }
 
@@ -53,12 +45,7 @@ fn a_changed_byte_does_not_open() {
 #[test]
 fn a_mangled_text_does_not_open() {
     for mangled in mangled(&sealed(), MAX_INPUT_TEXT_LEN) {
-        assert_eq!(
-            open(&mangled),
-            Err(OpenError),
-            "{} characters",
-            mangled.len()
-        );
+        assert_eq!(open(&mangled), Err(OpenError), "{} characters", mangled.len());
     }
 }
 
@@ -66,74 +53,31 @@ fn a_mangled_text_does_not_open() {
 fn an_input_opens_for_no_other_object_or_field() {
     let text = sealed();
     for other in [
-        Binding {
-            namespace: "acmf",
-            ..BINDING
-        },
-        Binding {
-            namespace: "",
-            ..BINDING
-        },
-        Binding {
-            kind: "AmazonApplication",
-            ..BINDING
-        },
-        Binding {
-            kind: "amazonconnection",
-            ..BINDING
-        },
-        Binding {
-            name: "acme-eu",
-            ..BINDING
-        },
-        Binding {
-            field: "ClientSecret",
-            ..BINDING
-        },
-        Binding {
-            field: "RefreshToken ",
-            ..BINDING
-        },
-        Binding {
-            namespace: "acmeA",
-            kind: "mazonConnection",
-            ..BINDING
-        },
-        Binding {
-            name: "acme-naRefreshToken",
-            field: "",
-            ..BINDING
-        },
+        Binding { namespace: "acmf", ..BINDING },
+        Binding { namespace: "", ..BINDING },
+        Binding { kind: "AmazonApplication", ..BINDING },
+        Binding { kind: "amazonconnection", ..BINDING },
+        Binding { name: "acme-eu", ..BINDING },
+        Binding { field: "ClientSecret", ..BINDING },
+        Binding { field: "RefreshToken ", ..BINDING },
+        Binding { namespace: "acmeA", kind: "mazonConnection", ..BINDING },
+        Binding { name: "acme-naRefreshToken", field: "", ..BINDING },
     ] {
-        assert_eq!(
-            open_input([&*KEY], &other, &text).unwrap_err(),
-            OpenError,
-            "{other:?}"
-        );
+        assert_eq!(open_input([&*KEY], &other, &text).unwrap_err(), OpenError, "{other:?}");
     }
 }
 
 #[test]
 fn an_input_opens_with_no_other_key() {
     let (other, text) = (PrivateKey::generate(), sealed());
-    assert_eq!(
-        open_input([&other], &BINDING, &text).unwrap_err(),
-        OpenError
-    );
+    assert_eq!(open_input([&other], &BINDING, &text).unwrap_err(), OpenError);
     assert_eq!(open_input([], &BINDING, &text).unwrap_err(), OpenError);
 
     let mut bytes = to_bytes(&text);
-    bytes[5..13].copy_from_slice(
-        &data_encoding::HEXLOWER
-            .decode(other.id().to_string().as_bytes())
-            .unwrap(),
-    );
+    bytes[5..13].copy_from_slice(&data_encoding::HEXLOWER.decode(other.id().to_string().as_bytes()).unwrap());
     let relabelled = to_text(&bytes);
     assert_eq!(input_key_id(&relabelled), Ok(other.id()));
-    assert_eq!(
-        open_input([&other, &*KEY], &BINDING, &relabelled).unwrap_err(),
-        OpenError
-    );
+    assert_eq!(open_input([&other, &*KEY], &BINDING, &relabelled).unwrap_err(), OpenError);
 }
 
 #[test]
@@ -153,11 +97,7 @@ fn an_id_is_read_only_from_a_sealed_input() {
     let whole = to_bytes(&text).len();
     for len in [0, 4, 12, 13, 1133, 1157] {
         assert!(len < whole);
-        assert_eq!(
-            input_key_id(&to_text(&to_bytes(&text)[..len])),
-            Err(OpenError),
-            "{len} bytes"
-        );
+        assert_eq!(input_key_id(&to_text(&to_bytes(&text)[..len])), Err(OpenError), "{len} bytes");
     }
     for (at, what) in [(0, "magic"), (4, "version")] {
         let mut bytes = to_bytes(&text);
@@ -170,12 +110,7 @@ fn an_id_is_read_only_from_a_sealed_input() {
 fn a_public_key_has_exactly_one_text() {
     let text = KEY.public().to_string();
     assert_eq!(text.parse::<PublicKey>().unwrap(), *KEY.public());
-    assert_eq!(
-        PublicKey::from_entry(&KEY.id().to_string(), &text)
-            .unwrap()
-            .id(),
-        KEY.id()
-    );
+    assert_eq!(PublicKey::from_entry(&KEY.id().to_string(), &text).unwrap().id(), KEY.id());
 
     let bytes = to_bytes(&text);
     let coefficient_past_the_modulus = [&[0xff; 1184], &bytes[1184..]].concat();
@@ -197,20 +132,9 @@ fn a_public_key_has_exactly_one_text() {
 fn a_public_key_under_another_id_is_refused() {
     let text = KEY.public().to_string();
     let other = PrivateKey::generate().id().to_string();
-    for id in [
-        other.as_str(),
-        "",
-        &KEY.id().to_string().to_uppercase(),
-        &KEY.id().to_string()[1..],
-    ] {
+    for id in [other.as_str(), "", &KEY.id().to_string().to_uppercase(), &KEY.id().to_string()[1..]] {
         let error = PublicKey::from_entry(id, &text).unwrap_err();
-        assert_eq!(
-            error,
-            PublicKeyError::ListedUnderAnotherId {
-                listed: id.to_owned(),
-                actual: KEY.id()
-            }
-        );
+        assert_eq!(error, PublicKeyError::ListedUnderAnotherId { listed: id.to_owned(), actual: KEY.id() });
     }
 }
 
@@ -220,15 +144,9 @@ fn a_private_key_survives_its_bytes_and_shows_none() {
     assert_eq!(again.public(), KEY.public());
     assert!(open_input([&again], &BINDING, &sealed()).is_ok());
     for len in [0, 31, 33, 64] {
-        assert!(
-            PrivateKey::from_bytes(&vec![7; len]).is_err(),
-            "{len} bytes"
-        );
+        assert!(PrivateKey::from_bytes(&vec![7; len]).is_err(), "{len} bytes");
     }
-    assert_eq!(
-        format!("{:?}", *KEY),
-        format!("PrivateKey({}, [REDACTED])", KEY.id())
-    );
+    assert_eq!(format!("{:?}", *KEY), format!("PrivateKey({}, [REDACTED])", KEY.id()));
 }
 
 proptest! {

@@ -1,10 +1,7 @@
 //! Both formats through the public interface, against writers and readers made from `docs/formats.md` alone: one on
 //! aws-lc-rs ([`by_hand`]), one in Go's standard library (`tests/reader`).
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy allows it in test functions, not in what they share"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy allows it in test functions, not in what they share")]
 
 mod by_hand;
 mod input;

@@ -18,17 +18,9 @@ fn read_with_go(values: &Value) -> Value {
         .stderr(Stdio::piped())
         .spawn()
         .expect("this test needs Go 1.26 or later on the PATH");
-    go.stdin
-        .take()
-        .unwrap()
-        .write_all(values.to_string().as_bytes())
-        .unwrap();
+    go.stdin.take().unwrap().write_all(values.to_string().as_bytes()).unwrap();
     let output = go.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -37,19 +29,8 @@ fn gos_standard_library_reads_what_we_write_and_we_read_what_it_writes() {
     let key = PrivateKey::generate();
     let keyset = Keyset::generate(0);
     let (first, second) = ("a secret for input", "another one to store");
-    let input = Binding {
-        namespace: "acme",
-        kind: "AmazonConnection",
-        name: "acme-na",
-        field: "RefreshToken",
-    };
-    let stored = StoredBinding {
-        namespace: "acme",
-        kind: "Käse",
-        name: "",
-        field: "f",
-        generation: u64::MAX >> 12,
-    };
+    let input = Binding { namespace: "acme", kind: "AmazonConnection", name: "acme-na", field: "RefreshToken" };
+    let stored = StoredBinding { namespace: "acme", kind: "Käse", name: "", field: "f", generation: u64::MAX >> 12 };
     let sealed = keyset.seal(&stored, second.as_bytes()).unwrap();
     let fresh = json!({
         "input": {
@@ -82,16 +63,10 @@ fn gos_standard_library_reads_what_we_write_and_we_read_what_it_writes() {
 
     assert_eq!(read[0]["input"], to_text(first.as_bytes()));
     assert_eq!(read[0]["stored"], to_text(second.as_bytes()));
-    assert_eq!(
-        read[0]["derived"],
-        to_text(keyset.derive("l", keyset.active_id()).unwrap().as_slice())
-    );
+    assert_eq!(read[0]["derived"], to_text(keyset.derive("l", keyset.active_id()).unwrap().as_slice()));
     let theirs = read[0]["sealed"].as_str().unwrap();
     let opened = open_input([&key], &input, theirs).unwrap();
-    assert_eq!(
-        (opened.sealed_at_ms, opened.secret.expose()),
-        (1234, first.as_bytes())
-    );
+    assert_eq!((opened.sealed_at_ms, opened.secret.expose()), (1234, first.as_bytes()));
 
     assert_eq!(read[1]["input"], frozen["input"]["secret"]);
     assert_eq!(read[1]["stored"], frozen["stored"]["secret"]);

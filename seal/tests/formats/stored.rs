@@ -1,8 +1,7 @@
 use std::sync::LazyLock;
 
 use openteam_seal::{
-    Keyset, MAX_DATA_TEXT_LEN, MAX_SECRET_LEN, OpenError, SealError, Sealed, StoredBinding,
-    WRAP_TEXT_LEN, wrap_key_id,
+    Keyset, MAX_DATA_TEXT_LEN, MAX_SECRET_LEN, OpenError, SealError, Sealed, StoredBinding, WRAP_TEXT_LEN, wrap_key_id,
 };
 use proptest::prelude::*;
 
@@ -25,9 +24,7 @@ fn sealed() -> Sealed {
 }
 
 fn open(sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
-    KEYSET
-        .open(&BINDING, sealed)
-        .map(|secret| secret.expose().to_vec())
+    KEYSET.open(&BINDING, sealed).map(|secret| secret.expose().to_vec())
 }
 
 #[test]
@@ -42,36 +39,17 @@ fn sealing_twice_shares_nothing() {
     let (one, other) = (sealed(), sealed());
     assert_ne!(one.data, other.data);
     assert_ne!(one.wrap, other.wrap);
-    assert_eq!(
-        open(&Sealed {
-            data: one.data,
-            wrap: other.wrap
-        }),
-        Err(OpenError),
-        "a wrap opens only its own data"
-    );
+    assert_eq!(open(&Sealed { data: one.data, wrap: other.wrap }), Err(OpenError), "a wrap opens only its own data");
 }
 
 #[test]
 fn a_changed_byte_does_not_open() {
     let Sealed { data, wrap } = sealed();
     for data in each_byte_changed(&data) {
-        assert_eq!(
-            open(&Sealed {
-                data,
-                wrap: wrap.clone()
-            }),
-            Err(OpenError)
-        );
+        assert_eq!(open(&Sealed { data, wrap: wrap.clone() }), Err(OpenError));
     }
     for wrap in each_byte_changed(&wrap) {
-        assert_eq!(
-            open(&Sealed {
-                data: data.clone(),
-                wrap
-            }),
-            Err(OpenError)
-        );
+        assert_eq!(open(&Sealed { data: data.clone(), wrap }), Err(OpenError));
     }
 }
 
@@ -79,81 +57,30 @@ fn a_changed_byte_does_not_open() {
 fn a_mangled_text_does_not_open() {
     let Sealed { data, wrap } = sealed();
     for data in mangled(&data, MAX_DATA_TEXT_LEN) {
-        assert_eq!(
-            open(&Sealed {
-                data,
-                wrap: wrap.clone()
-            }),
-            Err(OpenError)
-        );
+        assert_eq!(open(&Sealed { data, wrap: wrap.clone() }), Err(OpenError));
     }
     for wrap in mangled(&wrap, WRAP_TEXT_LEN) {
         assert_eq!(wrap_key_id(&wrap), Err(OpenError));
-        assert_eq!(
-            open(&Sealed {
-                data: data.clone(),
-                wrap
-            }),
-            Err(OpenError)
-        );
+        assert_eq!(open(&Sealed { data: data.clone(), wrap }), Err(OpenError));
     }
-    assert_eq!(
-        open(&Sealed {
-            data: wrap,
-            wrap: data
-        }),
-        Err(OpenError)
-    );
+    assert_eq!(open(&Sealed { data: wrap, wrap: data }), Err(OpenError));
 }
 
 #[test]
 fn a_stored_value_opens_for_no_other_object_field_or_generation() {
     let sealed = sealed();
     for other in [
-        StoredBinding {
-            namespace: "acmf",
-            ..BINDING
-        },
-        StoredBinding {
-            kind: "AmazonApplication",
-            ..BINDING
-        },
-        StoredBinding {
-            name: "acme-eu",
-            ..BINDING
-        },
-        StoredBinding {
-            field: "ClientSecret",
-            ..BINDING
-        },
-        StoredBinding {
-            generation: 6,
-            ..BINDING
-        },
-        StoredBinding {
-            generation: 8,
-            ..BINDING
-        },
-        StoredBinding {
-            generation: 0,
-            ..BINDING
-        },
-        StoredBinding {
-            namespace: "acmeA",
-            kind: "mazonConnection",
-            ..BINDING
-        },
-        StoredBinding {
-            name: "",
-            field: "acme-naRefreshToken",
-            ..BINDING
-        },
+        StoredBinding { namespace: "acmf", ..BINDING },
+        StoredBinding { kind: "AmazonApplication", ..BINDING },
+        StoredBinding { name: "acme-eu", ..BINDING },
+        StoredBinding { field: "ClientSecret", ..BINDING },
+        StoredBinding { generation: 6, ..BINDING },
+        StoredBinding { generation: 8, ..BINDING },
+        StoredBinding { generation: 0, ..BINDING },
+        StoredBinding { namespace: "acmeA", kind: "mazonConnection", ..BINDING },
+        StoredBinding { name: "", field: "acme-naRefreshToken", ..BINDING },
     ] {
-        assert_eq!(
-            KEYSET.open(&other, &sealed).unwrap_err(),
-            OpenError,
-            "{other:?}"
-        );
+        assert_eq!(KEYSET.open(&other, &sealed).unwrap_err(), OpenError, "{other:?}");
         assert_eq!(KEYSET.rewrap(&other, &sealed), Err(OpenError), "{other:?}");
     }
 }
@@ -176,10 +103,7 @@ fn only_secrets_within_the_limits_are_sealed() {
     assert_eq!(seal(MAX_SECRET_LEN + 1), Err(SealError::TooLong));
     assert!(open(&seal(1).unwrap()).is_ok());
     let longest = seal(MAX_SECRET_LEN).unwrap();
-    assert_eq!(
-        (longest.data.len(), longest.wrap.len()),
-        (MAX_DATA_TEXT_LEN, WRAP_TEXT_LEN)
-    );
+    assert_eq!((longest.data.len(), longest.wrap.len()), (MAX_DATA_TEXT_LEN, WRAP_TEXT_LEN));
     assert!(open(&longest).is_ok());
 }
 
@@ -187,11 +111,7 @@ fn only_secrets_within_the_limits_are_sealed() {
 fn an_empty_or_overlong_secret_written_by_hand_does_not_open() {
     let known = Known::of(&KEYSET);
     for len in [0, MAX_SECRET_LEN + 1] {
-        assert_eq!(
-            open(&known.write(&BINDING, &[9; 32], &vec![b'x'; len])),
-            Err(OpenError),
-            "{len} bytes"
-        );
+        assert_eq!(open(&known.write(&BINDING, &[9; 32], &vec![b'x'; len])), Err(OpenError), "{len} bytes");
     }
     assert!(open(&known.write(&BINDING, &[9; 32], b"x")).is_ok());
 }
@@ -200,42 +120,19 @@ fn an_empty_or_overlong_secret_written_by_hand_does_not_open() {
 fn rewrapping_moves_to_the_active_key_and_leaves_the_data() {
     let newer = Keyset::generate(1);
     let mut both = document(&KEYSET);
-    both["keys"]
-        .as_array_mut()
-        .unwrap()
-        .extend(document(&newer)["keys"].as_array().unwrap().clone());
+    both["keys"].as_array_mut().unwrap().extend(document(&newer)["keys"].as_array().unwrap().clone());
     both["active"] = document(&newer)["active"].clone();
     let both = keyset_of(&both);
 
     let old = sealed();
-    assert_eq!(
-        both.open(&BINDING, &old).unwrap().expose(),
-        SECRET,
-        "the older key still opens"
-    );
-    let moved = Sealed {
-        data: old.data.clone(),
-        wrap: both.rewrap(&BINDING, &old).unwrap(),
-    };
+    assert_eq!(both.open(&BINDING, &old).unwrap().expose(), SECRET, "the older key still opens");
+    let moved = Sealed { data: old.data.clone(), wrap: both.rewrap(&BINDING, &old).unwrap() };
     assert_eq!(wrap_key_id(&moved.wrap), Ok(newer.active_id()));
     assert_eq!(both.open(&BINDING, &moved).unwrap().expose(), SECRET);
-    assert_eq!(
-        open(&moved),
-        Err(OpenError),
-        "a keyset without the newer key cannot open"
-    );
+    assert_eq!(open(&moved), Err(OpenError), "a keyset without the newer key cannot open");
 
     let stranger = KEYSET.seal(&BINDING, SECRET).unwrap();
-    assert_eq!(
-        both.rewrap(
-            &BINDING,
-            &Sealed {
-                data: old.data,
-                wrap: stranger.wrap
-            }
-        ),
-        Err(OpenError)
-    );
+    assert_eq!(both.rewrap(&BINDING, &Sealed { data: old.data, wrap: stranger.wrap }), Err(OpenError));
 }
 
 proptest! {

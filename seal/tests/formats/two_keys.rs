@@ -8,13 +8,8 @@ use openteam_seal::{Keyset, OpenError, Sealed, StoredBinding};
 use crate::by_hand::{Known, decrypt, hkdf};
 use crate::to_text;
 
-const BINDING: StoredBinding<'static> = StoredBinding {
-    namespace: "n",
-    kind: "k",
-    name: "o",
-    field: "f",
-    generation: 1,
-};
+const BINDING: StoredBinding<'static> =
+    StoredBinding { namespace: "n", kind: "k", name: "o", field: "f", generation: 1 };
 const SALT: [u8; 32] = [1; 32];
 const NONCE: [u8; 12] = [2; 12];
 
@@ -66,10 +61,7 @@ fn collide(keys: [&[u8; 32]; 2], aad: &[u8]) -> Vec<u8> {
             multiply(hash ^ u128::from_be_bytes(block), hash_key)
         });
         // tag = block · square ^ rest
-        (
-            square,
-            multiply(hashed, square) ^ multiply(lengths, hash_key) ^ mask,
-        )
+        (square, multiply(hashed, square) ^ multiply(lengths, hash_key) ^ mask)
     });
     let [(square, rest), (other_square, other_rest)] = parts;
     let block = multiply(rest ^ other_rest, invert(square ^ other_square));
@@ -87,19 +79,12 @@ fn a_ciphertext_forged_to_open_under_two_keys_opens_only_under_the_one_it_commit
     let aad = known.data_aad(&SALT, &commitment, &BINDING);
 
     let forged = collide([&one, &other], &aad);
-    let texts = [&one, &other]
-        .map(|key| decrypt(key, NONCE, &aad, &forged).expect("AES-GCM accepts both keys"));
+    let texts = [&one, &other].map(|key| decrypt(key, NONCE, &aad, &forged).expect("AES-GCM accepts both keys"));
     assert_ne!(texts[0], texts[1]);
 
     let data = to_text(&[b"OTst\0\x01", &SALT[..], &commitment, &NONCE, &forged].concat());
-    let [committed, second] = data_keys.map(|key| Sealed {
-        data: data.clone(),
-        wrap: known.wrap(&aad, &key),
-    });
-    assert_eq!(
-        keyset.open(&BINDING, &committed).unwrap().expose(),
-        texts[0]
-    );
+    let [committed, second] = data_keys.map(|key| Sealed { data: data.clone(), wrap: known.wrap(&aad, &key) });
+    assert_eq!(keyset.open(&BINDING, &committed).unwrap().expose(), texts[0]);
     assert_eq!(keyset.open(&BINDING, &second).unwrap_err(), OpenError);
     assert_eq!(keyset.rewrap(&BINDING, &second).unwrap_err(), OpenError);
 }

@@ -60,9 +60,7 @@ impl Wanted<'_> {
         if method == Method::POST && path.eq_ignore_ascii_case("/auth/o2/token") {
             return Wanted::Token;
         }
-        operations::find(method, path).map_or(Wanted::Unknown, |(operation, id)| {
-            Wanted::Operation(operation, id)
-        })
+        operations::find(method, path).map_or(Wanted::Unknown, |(operation, id)| Wanted::Operation(operation, id))
     }
 
     fn name(&self) -> &'static str {
@@ -88,53 +86,27 @@ impl Amazon {
 
     /// Makes an access token good for an hour.
     pub(crate) fn issue(&self, token: &Secret, seller: &Seller, grant: u64) {
-        let Some(seller) = self
-            .seed
-            .sellers
-            .iter()
-            .position(|known| known.seller_id == seller.seller_id)
-        else {
+        let Some(seller) = self.seed.sellers.iter().position(|known| known.seller_id == seller.seller_id) else {
             return;
         };
         let now = self.clock.now();
         let life = SignedDuration::from_secs(lwa::ACCESS_TOKEN_SECONDS.into());
-        let issued = Issued {
-            seller,
-            grant,
-            expires: now.saturating_add(life).unwrap_or(now),
-        };
-        self.issued
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(token.expose().to_owned(), issued);
+        let issued = Issued { seller, grant, expires: now.saturating_add(life).unwrap_or(now) };
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.expose().to_owned(), issued);
     }
 
     /// The token in the request, whether or not it is still good.
     fn presented(&self, parts: &Parts) -> Result<Issued, Refusal> {
         let mut values = parts.headers.get_all(ACCESS_TOKEN).iter();
-        let token = values
-            .next()
-            .filter(|value| !value.is_empty())
-            .ok_or_else(Refusal::token_missing)?;
+        let token = values.next().filter(|value| !value.is_empty()).ok_or_else(Refusal::token_missing)?;
         let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = token
-            .to_str()
-            .ok()
-            .and_then(|token| issued.get(token))
-            .copied();
-        known
-            .filter(|_| values.next().is_none())
-            .ok_or_else(Refusal::token_invalid)
+        let known = token.to_str().ok().and_then(|token| issued.get(token)).copied();
+        known.filter(|_| values.next().is_none()).ok_or_else(Refusal::token_invalid)
     }
 
     /// Answers a call to an SP-API path, in the order Amazon is taken to check: the request's form, the token, whether the
     /// path exists, the region, the parameters.
-    fn selling_partner(
-        &self,
-        entry: Entry,
-        parts: &Parts,
-        wanted: &Wanted<'_>,
-    ) -> Result<Response, Refusal> {
+    fn selling_partner(&self, entry: Entry, parts: &Parts, wanted: &Wanted<'_>) -> Result<Response, Refusal> {
         let presented = self.presented(parts);
         if let Ok(issued) = &presented {
             let seller = self.seed.sellers[issued.seller].seller_id.clone();
@@ -157,9 +129,7 @@ impl Amazon {
         if seller.region != region {
             return Err(Refusal::no_access());
         }
-        let id = percent_encoding::percent_decode_str(id)
-            .decode_utf8_lossy()
-            .into_owned();
+        let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let answer = marketplaces(operation, &query, seller, region).and_then(|marketplaces| {
             (operation.answer)(&Asked {
@@ -172,23 +142,17 @@ impl Amazon {
                 started: self.started,
             })
         });
-        let mut response =
-            answer.map_or_else(Refusal::into_response, |value| Json(value).into_response());
+        let mut response = answer.map_or_else(Refusal::into_response, |value| Json(value).into_response());
         // Never on the statuses of throttled and unauthorized calls.
         if response.status().is_success() || [400, 404].contains(&response.status().as_u16()) {
-            response
-                .headers_mut()
-                .insert(RATE, HeaderValue::from_static(operation.rate));
+            response.headers_mut().insert(RATE, HeaderValue::from_static(operation.rate));
         }
         Ok(response)
     }
 
     /// The region this host serves.
     fn region(&self, parts: &Parts) -> Region {
-        let host = parts
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.and_then(Region::of_host).unwrap_or(self.seed.region)
     }
 }
@@ -200,29 +164,14 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let mut call = Call::arriving(amazon.clock.now(), wanted.name(), &parts.headers);
     call.parameters = query.names();
-    if let Wanted::Operation(
-        Operation {
-            marketplaces: Some(parameter),
-            ..
-        },
-        _,
-    ) = wanted
-    {
-        call.marketplaces = query
-            .list(parameter.name)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+    if let Wanted::Operation(Operation { marketplaces: Some(parameter), .. }, _) = wanted {
+        call.marketplaces = query.list(parameter.name).into_iter().map(str::to_owned).collect();
     }
     let entry = amazon.ledger.arrived(call);
 
     let state = amazon.switches.state();
     let token_wanted = matches!(wanted, Wanted::Token);
-    let fault = if token_wanted {
-        state.lwa
-    } else {
-        state.selling_partner
-    };
+    let fault = if token_wanted { state.lwa } else { state.selling_partner };
     match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Slow { delay_ms } => tokio::time::sleep(Duration::from_millis(delay_ms)).await,
@@ -238,16 +187,12 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
             }
         }
         _ if token_wanted => lwa::answer(&amazon, entry, &parts, body).await,
-        _ => amazon
-            .selling_partner(entry, &parts, &wanted)
-            .unwrap_or_else(Refusal::into_response),
+        _ => amazon.selling_partner(entry, &parts, &wanted).unwrap_or_else(Refusal::into_response),
     };
     if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    amazon
-        .ledger
-        .answered(entry, wanted.name(), response.status().as_u16());
+    amazon.ledger.answered(entry, wanted.name(), response.status().as_u16());
     match fault {
         Fault::Trickle { bytes, every_ms } => {
             trickle::trickle(&amazon, response, bytes, Duration::from_millis(every_ms)).await
@@ -264,26 +209,15 @@ fn whole_second(time: Timestamp) -> Timestamp {
 /// What Amazon documents as 400 whatever the operation.
 fn check_form(parts: &Parts) -> Result<(), Refusal> {
     let headers = &parts.headers;
-    let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name));
     if parts.method == Method::GET && has_body {
-        return Err(Refusal::invalid_input(
-            "A GET request must not have a body.",
-        ));
+        return Err(Refusal::invalid_input("A GET request must not have a body."));
     }
     if headers.get_all(header::HOST).iter().count() != 1 {
-        return Err(Refusal::invalid_input(
-            "A request must have one Host header.",
-        ));
+        return Err(Refusal::invalid_input("A request must have one Host header."));
     }
-    if headers
-        .get(header::USER_AGENT)
-        .is_some_and(|agent| agent.len() > 500)
-    {
-        return Err(Refusal::invalid_input(
-            "The User-Agent header is longer than 500 characters.",
-        ));
+    if headers.get(header::USER_AGENT).is_some_and(|agent| agent.len() > 500) {
+        return Err(Refusal::invalid_input("The User-Agent header is longer than 500 characters."));
     }
     if parts.uri.path().to_ascii_lowercase().contains("%25") {
         return Err(Refusal::invalid_input("The path is encoded twice."));
@@ -298,41 +232,21 @@ fn marketplaces(
     seller: &Seller,
     region: Region,
 ) -> Result<Vec<&'static Marketplace>, Refusal> {
-    let named = operation
-        .marketplaces
-        .as_ref()
-        .map(|parameter| (parameter, query.list(parameter.name)));
-    let Some((parameter, ids)) =
-        named.filter(|(parameter, ids)| parameter.required || !ids.is_empty())
-    else {
-        return Ok(seller
-            .marketplaces
-            .iter()
-            .filter_map(|id| Marketplace::find(id))
-            .collect());
+    let named = operation.marketplaces.as_ref().map(|parameter| (parameter, query.list(parameter.name)));
+    let Some((parameter, ids)) = named.filter(|(parameter, ids)| parameter.required || !ids.is_empty()) else {
+        return Ok(seller.marketplaces.iter().filter_map(|id| Marketplace::find(id)).collect());
     };
     if ids.is_empty() {
-        return Err(Refusal::invalid_input(&format!(
-            "{} is required.",
-            parameter.name
-        )));
+        return Err(Refusal::invalid_input(&format!("{} is required.", parameter.name)));
     }
     if ids.len() > parameter.max {
-        return Err(Refusal::invalid_input(&format!(
-            "{} takes at most {}.",
-            parameter.name, parameter.max
-        )));
+        return Err(Refusal::invalid_input(&format!("{} takes at most {}.", parameter.name, parameter.max)));
     }
     ids.into_iter()
         .map(|id| {
-            let known = Marketplace::find(id)
-                .filter(|known| known.region == region)
-                .ok_or_else(Refusal::other_region)?;
-            if seller.marketplaces.iter().any(|own| own == id) {
-                Ok(known)
-            } else {
-                Err(Refusal::no_access())
-            }
+            let known =
+                Marketplace::find(id).filter(|known| known.region == region).ok_or_else(Refusal::other_region)?;
+            if seller.marketplaces.iter().any(|own| own == id) { Ok(known) } else { Err(Refusal::no_access()) }
         })
         .collect()
 }

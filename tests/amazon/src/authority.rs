@@ -2,8 +2,8 @@
 
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use std::{fmt, path::Path, sync::Arc};
 use tokio_rustls::{
@@ -61,9 +61,7 @@ pub struct Authority {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Authority").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -76,24 +74,14 @@ impl Authority {
         let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
         let from = today.checked_sub(1.day()).map_err(AuthorityError::Date)?;
         let until = today.checked_add(1.year()).map_err(AuthorityError::Date)?;
-        Self::signed(names, from, until).map_err(|source| AuthorityError::Make {
-            names: names.join(","),
-            source,
-        })
+        Self::signed(names, from, until).map_err(|source| AuthorityError::Make { names: names.join(","), source })
     }
 
     fn signed(names: &[String], from: Date, until: Date) -> Result<Self, rcgen::Error> {
-        let midnight = |date: Date| {
-            date_time_ymd(
-                date.year().into(),
-                date.month().unsigned_abs(),
-                date.day().unsigned_abs(),
-            )
-        };
+        let midnight =
+            |date: Date| date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs());
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "OpenTeam emulated Amazon authority");
+        params.distinguished_name.push(DnType::CommonName, "OpenTeam emulated Amazon authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.not_before = midnight(from);
@@ -103,9 +91,7 @@ impl Authority {
         let issuer = Issuer::new(params, key);
 
         let mut params = CertificateParams::new(names)?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "OpenTeam emulated Amazon");
+        params.distinguished_name.push(DnType::CommonName, "OpenTeam emulated Amazon");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         // OpenSSL's strict check, the default since Python 3.13, refuses a certificate without it.
@@ -114,11 +100,7 @@ impl Authority {
         params.not_after = midnight(until);
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &issuer)?.pem();
-        Ok(Self {
-            ca,
-            certificate,
-            key: key.serialize_pem(),
-        })
+        Ok(Self { ca, certificate, key: key.serialize_pem() })
     }
 }
 
@@ -141,8 +123,7 @@ impl Identity {
         let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(unreadable("certificate", "text"))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable("key", "text"))?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable("key", "text"))?;
         Self::new(chain, key)
     }
 
@@ -160,16 +141,12 @@ impl Identity {
         Self::new(chain, key)
     }
 
-    fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, AuthorityError> {
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, AuthorityError> {
         // Named, so that a second provider somewhere in the build cannot make the default ambiguous.
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-                .map_err(AuthorityError::Use)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(AuthorityError::Use)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }

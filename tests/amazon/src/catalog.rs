@@ -15,37 +15,23 @@ pub(crate) fn search(asked: &Asked<'_>) -> Result<Value, Refusal> {
     }
     let identifiers = asked.query.list("identifiers");
     let keywords = asked.query.list("keywords");
-    let identifier: fn(&Item) -> &str = match (
-        identifiers.is_empty(),
-        asked.query.list("identifiersType").as_slice(),
-    ) {
+    let identifier: fn(&Item) -> &str = match (identifiers.is_empty(), asked.query.list("identifiersType").as_slice()) {
         (true, _) => |item| &item.asin,
         (false, ["ASIN"]) => |item| &item.asin,
         (false, ["SKU"]) => |item| &item.sku,
         (false, _) => {
-            return Err(Refusal::invalid_input(
-                "identifiersType is missing or not supported.",
-            ));
+            return Err(Refusal::invalid_input("identifiersType is missing or not supported."));
         }
     };
     if identifiers.is_empty() == keywords.is_empty() {
-        return Err(Refusal::invalid_input(
-            "Exactly one of identifiers and keywords is required.",
-        ));
+        return Err(Refusal::invalid_input("Exactly one of identifiers and keywords is required."));
     }
     let found = |item: &Item| {
         let title = item.title.to_lowercase();
-        identifiers.contains(&identifier(item))
-            || keywords
-                .iter()
-                .any(|word| title.contains(&word.to_lowercase()))
+        identifiers.contains(&identifier(item)) || keywords.iter().any(|word| title.contains(&word.to_lowercase()))
     };
     let items = goods::items(asked);
-    let bodies: Vec<_> = items
-        .iter()
-        .filter(|item| found(item))
-        .map(|item| body(asked, item))
-        .collect();
+    let bodies: Vec<_> = items.iter().filter(|item| found(item)).map(|item| body(asked, item)).collect();
     Ok(json!({
         "numberOfResults": bodies.len(),
         "pagination": {},
@@ -57,21 +43,10 @@ pub(crate) fn search(asked: &Asked<'_>) -> Result<Value, Refusal> {
 /// getCatalogItem.
 pub(crate) fn item(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let items = goods::items(asked);
-    let found = items
-        .iter()
-        .find(|item| item.asin == asked.id)
-        .ok_or_else(|| {
-            let ids: Vec<_> = asked
-                .marketplaces
-                .iter()
-                .map(|marketplace| marketplace.id)
-                .collect();
-            Refusal::not_found(&format!(
-                "Requested item '{}' not found in marketplace(s) '{}'.",
-                asked.id,
-                ids.join(",")
-            ))
-        })?;
+    let found = items.iter().find(|item| item.asin == asked.id).ok_or_else(|| {
+        let ids: Vec<_> = asked.marketplaces.iter().map(|marketplace| marketplace.id).collect();
+        Refusal::not_found(&format!("Requested item '{}' not found in marketplace(s) '{}'.", asked.id, ids.join(",")))
+    })?;
     Ok(body(asked, found))
 }
 

@@ -15,19 +15,13 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub const fn system() -> Self {
-        Self {
-            still: None,
-            ahead: Mutex::new(SignedDuration::ZERO),
-        }
+        Self { still: None, ahead: Mutex::new(SignedDuration::ZERO) }
     }
 
     /// A clock that stands still at `now` but for [`Clock::advance`].
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
-        Self {
-            still: Some(now),
-            ahead: Mutex::new(SignedDuration::ZERO),
-        }
+        Self { still: Some(now), ahead: Mutex::new(SignedDuration::ZERO) }
     }
 
     /// The time.

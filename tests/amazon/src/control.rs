@@ -21,22 +21,10 @@ use std::sync::Arc;
 
 pub(crate) fn router(amazon: Arc<Amazon>) -> Router {
     Router::new()
-        .route(
-            "/control/calls",
-            get(async |State(amazon): Shared| Json(amazon.ledger.calls())),
-        )
-        .route(
-            "/control/counters",
-            get(async |State(amazon): Shared| Json(amazon.ledger.counters())),
-        )
-        .route(
-            "/control/switches",
-            get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change),
-        )
-        .route(
-            "/control/reset",
-            post(async |State(amazon): Shared| amazon.reset()),
-        )
+        .route("/control/calls", get(async |State(amazon): Shared| Json(amazon.ledger.calls())))
+        .route("/control/counters", get(async |State(amazon): Shared| Json(amazon.ledger.counters())))
+        .route("/control/switches", get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change))
+        .route("/control/reset", post(async |State(amazon): Shared| amazon.reset()))
         .with_state(amazon)
 }
 
@@ -45,11 +33,7 @@ type Shared = State<Arc<Amazon>>;
 async fn change(State(amazon): Shared, Json(change): Json<Change>) -> Response {
     match amazon.switches.apply(change) {
         Ok(state) => Json(state).into_response(),
-        Err(error) => (
-            StatusCode::BAD_REQUEST,
-            Json(json!({ "error": error.to_string() })),
-        )
-            .into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
     }
 }
 

@@ -69,12 +69,7 @@ impl Emulator {
         let authority = Authority::make(&["localhost".to_owned(), "127.0.0.1".to_owned()])?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let identity = Identity::from_pem(&authority.certificate, &authority.key)?;
-        let listeners = Listeners {
-            tls: any,
-            identity,
-            control: any,
-            plain: None,
-        };
+        let listeners = Listeners { tls: any, identity, control: any, plain: None };
         let mut emulator = Self::serve(seed, clock, listeners).await?;
         emulator.ca = Some(authority.ca);
         Ok(emulator)
@@ -87,9 +82,7 @@ impl Emulator {
     pub async fn serve(seed: Seed, clock: Clock, on: Listeners) -> Result<Self, StartError> {
         seed.check()?;
         let amazon = Arc::new(Amazon::new(seed, Arc::new(clock)));
-        let router = Router::new()
-            .fallback(amazon::answer)
-            .with_state(Arc::clone(&amazon));
+        let router = Router::new().fallback(amazon::answer).with_state(Arc::clone(&amazon));
         let mut listeners = JoinSet::new();
 
         let (tls_listener, tls) = bind(on.tls).await?;
@@ -100,24 +93,9 @@ impl Emulator {
             plain = Some(address);
             listeners.spawn(listener::serve(listener, None, router.clone()));
         }
-        listeners.spawn(listener::serve(
-            tls_listener,
-            Some(on.identity.acceptor()),
-            router,
-        ));
-        listeners.spawn(listener::serve(
-            control_listener,
-            None,
-            control::router(Arc::clone(&amazon)),
-        ));
-        Ok(Self {
-            amazon,
-            ca: None,
-            tls,
-            control,
-            plain,
-            listeners,
-        })
+        listeners.spawn(listener::serve(tls_listener, Some(on.identity.acceptor()), router));
+        listeners.spawn(listener::serve(control_listener, None, control::router(Arc::clone(&amazon))));
+        Ok(Self { amazon, ca: None, tls, control, plain, listeners })
     }
 
     /// Where LWA and SP-API are, such as `https://localhost:40123`.
@@ -135,8 +113,7 @@ impl Emulator {
     /// The same as [`Emulator::https_url`] over plain HTTP, if that was asked for.
     #[must_use]
     pub fn plain_url(&self) -> Option<String> {
-        self.plain
-            .map(|address| format!("http://localhost:{}", address.port()))
+        self.plain.map(|address| format!("http://localhost:{}", address.port()))
     }
 
     /// Where the control API is, such as `http://localhost:40124`.

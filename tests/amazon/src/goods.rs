@@ -19,10 +19,7 @@ const ITEMS: u32 = 2;
 /// seed (from 1), the order's number (1 to 3). `102-0000001-0000003` is the first seller's third order in Canada.
 #[must_use]
 pub fn order_id(seller_number: usize, marketplace: &Marketplace, order: u32) -> String {
-    let position = MARKETPLACES
-        .iter()
-        .position(|known| known == marketplace)
-        .unwrap_or_default();
+    let position = MARKETPLACES.iter().position(|known| known == marketplace).unwrap_or_default();
     format!("{}-{seller_number:07}-{order:07}", 101 + position)
 }
 
@@ -49,10 +46,7 @@ impl Item {
             marketplace,
             asin: asin(asked.seller_number, marketplace, number),
             sku: format!("{seller}-{country}-{number}"),
-            title: format!(
-                "Mug {number} of seller {seller} in marketplace {country} {}",
-                marketplace.id
-            ),
+            title: format!("Mug {number} of seller {seller} in marketplace {country} {}", marketplace.id),
             price: format!("{}.50", 10 + number),
         }
     }
@@ -61,12 +55,7 @@ impl Item {
 /// The seller's items in the marketplaces asked for.
 pub(crate) fn items(asked: &Asked<'_>) -> Vec<Item> {
     let in_one = |marketplace| (1..=ITEMS).map(move |number| Item::new(asked, marketplace, number));
-    asked
-        .marketplaces
-        .iter()
-        .copied()
-        .flat_map(in_one)
-        .collect()
+    asked.marketplaces.iter().copied().flat_map(in_one).collect()
 }
 
 /// An order of one item.
@@ -110,34 +99,18 @@ impl Order {
 
 /// The seller's orders in the marketplaces asked for.
 pub(crate) fn orders(asked: &Asked<'_>) -> Vec<Order> {
-    let in_one =
-        |marketplace| (1..=ORDERS).map(move |number| Order::new(asked, marketplace, number));
-    asked
-        .marketplaces
-        .iter()
-        .copied()
-        .flat_map(in_one)
-        .collect()
+    let in_one = |marketplace| (1..=ORDERS).map(move |number| Order::new(asked, marketplace, number));
+    asked.marketplaces.iter().copied().flat_map(in_one).collect()
 }
 
 /// The order the path names.
 pub(crate) fn order_by_path(asked: &Asked<'_>) -> Result<Order, Refusal> {
     let lengths: Vec<_> = asked.id.split('-').map(str::len).collect();
-    if lengths != [3, 7, 7]
-        || !asked
-            .id
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_digit())
-    {
-        return Err(Refusal::invalid_input(
-            "orderId is not an order identifier in 3-7-7 format.",
-        ));
+    if lengths != [3, 7, 7] || !asked.id.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) {
+        return Err(Refusal::invalid_input("orderId is not an order identifier in 3-7-7 format."));
     }
     let not_found = || Refusal::not_found("The requested order does not exist.");
-    orders(asked)
-        .into_iter()
-        .find(|order| order.id == asked.id)
-        .ok_or_else(not_found)
+    orders(asked).into_iter().find(|order| order.id == asked.id).ok_or_else(not_found)
 }
 
 /// Names of the four time parameters, which the two versions of Orders spell differently.
@@ -162,35 +135,19 @@ impl Window {
             (true, false) => false,
             (false, true) => true,
             _ => {
-                return Err(Refusal::invalid_input(&format!(
-                    "Exactly one of {created} and {updated} is required."
-                )));
+                return Err(Refusal::invalid_input(&format!("Exactly one of {created} and {updated} is required.")));
             }
         };
-        let ([after, before], others) = if by_update {
-            (names.updated, names.created)
-        } else {
-            (names.created, names.updated)
-        };
+        let ([after, before], others) =
+            if by_update { (names.updated, names.created) } else { (names.created, names.updated) };
         if let Some(other) = others.into_iter().find(|other| query.has(other)) {
-            return Err(Refusal::invalid_input(&format!(
-                "{other} cannot be set together with {after}."
-            )));
+            return Err(Refusal::invalid_input(&format!("{other} cannot be set together with {after}.")));
         }
-        Ok(Self {
-            by_update,
-            after: query.time(after)?,
-            before: query.time(before)?,
-        })
+        Ok(Self { by_update, after: query.time(after)?, before: query.time(before)? })
     }
 
     pub(crate) fn holds(&self, order: &Order) -> bool {
-        let time = if self.by_update {
-            order.updated
-        } else {
-            order.created
-        };
-        self.after.is_none_or(|after| after <= time)
-            && self.before.is_none_or(|before| time <= before)
+        let time = if self.by_update { order.updated } else { order.created };
+        self.after.is_none_or(|after| after <= time) && self.before.is_none_or(|before| time <= before)
     }
 }

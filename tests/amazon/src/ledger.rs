@@ -12,13 +12,8 @@ use std::{
 const KEPT: usize = 1000;
 
 /// Headers that may hold a credential. All header values stay out of the ledger; of these it says that they came.
-const CREDENTIALS: [&str; 5] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-amz-access-token",
-    "x-amz-security-token",
-];
+const CREDENTIALS: [&str; 5] =
+    ["authorization", "cookie", "proxy-authorization", "x-amz-access-token", "x-amz-security-token"];
 
 /// One call, without any value that might be secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,18 +45,12 @@ impl Call {
         Self {
             time,
             operation: operation.to_owned(),
-            host: headers
-                .get("host")
-                .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
+            host: headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
             seller: None,
             marketplaces: Vec::new(),
             parameters: Vec::new(),
             headers: headers.keys().map(ToString::to_string).collect(),
-            credentials: CREDENTIALS
-                .iter()
-                .map(came)
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            credentials: CREDENTIALS.iter().map(came).filter(|(_, count)| *count > 0).collect(),
             status: None,
         }
     }
@@ -93,17 +82,11 @@ impl Counters {
     /// Calls of this operation, however they ended.
     #[must_use]
     pub fn all(&self, operation: &str) -> u64 {
-        self.calls
-            .get(operation)
-            .map_or(0, |statuses| statuses.values().sum())
+        self.calls.get(operation).map_or(0, |statuses| statuses.values().sum())
     }
 
     fn count(&self, operation: &str, status: &str) -> u64 {
-        self.calls
-            .get(operation)
-            .and_then(|statuses| statuses.get(status))
-            .copied()
-            .unwrap_or_default()
+        self.calls.get(operation).and_then(|statuses| statuses.get(status)).copied().unwrap_or_default()
     }
 }
 
@@ -130,13 +113,7 @@ impl Ledger {
         let mut book = self.book();
         let entry = book.next;
         book.next += 1;
-        *book
-            .counters
-            .calls
-            .entry(call.operation.clone())
-            .or_default()
-            .entry(UNANSWERED.to_owned())
-            .or_default() += 1;
+        *book.counters.calls.entry(call.operation.clone()).or_default().entry(UNANSWERED.to_owned()).or_default() += 1;
         if book.calls.len() == KEPT {
             book.calls.pop_front();
         }
@@ -146,13 +123,7 @@ impl Ledger {
 
     /// Adds what was learnt after arrival.
     pub(crate) fn note(&self, entry: Entry, learnt: impl FnOnce(&mut Call)) {
-        if let Some((_, call)) = self
-            .book()
-            .calls
-            .iter_mut()
-            .rev()
-            .find(|(number, _)| *number == entry.0)
-        {
+        if let Some((_, call)) = self.book().calls.iter_mut().rev().find(|(number, _)| *number == entry.0) {
             learnt(call);
         }
     }
@@ -182,11 +153,7 @@ impl Ledger {
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.book()
-            .calls
-            .iter()
-            .map(|(_, call)| call.clone())
-            .collect()
+        self.book().calls.iter().map(|(_, call)| call.clone()).collect()
     }
 
     pub(crate) fn counters(&self) -> Counters {

@@ -49,8 +49,6 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router)
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     let _ended = connection.await;
 }

@@ -87,55 +87,30 @@ pub(crate) async fn answer(amazon: &Amazon, entry: Entry, parts: &Parts, body: B
 
 /// The `refresh_token` grant: client first, then what it asks for, so that a wrong secret learns nothing of a token.
 async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Result<Value, Denial> {
-    let body = to_bytes(body, BODY_LIMIT)
-        .await
-        .map_err(|_| Denial::Malformed)?;
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Denial::Malformed)?;
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let given = parse(content_type.unwrap_or_default(), &body)?;
-    let required = |name: &'static str| {
-        given
-            .get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or(Denial::MissingParameter(name))
-    };
+    let required =
+        |name: &'static str| given.get(name).filter(|value| !value.is_empty()).ok_or(Denial::MissingParameter(name));
 
     let grant_type = required("grant_type")?;
     if grant_type != "refresh_token" {
         return Err(Denial::UnsupportedGrantType);
     }
-    let [refresh_token, client, secret] = [
-        required("refresh_token")?,
-        required("client_id")?,
-        required("client_secret")?,
-    ];
+    let [refresh_token, client, secret] =
+        [required("refresh_token")?, required("client_id")?, required("client_secret")?];
     if given.contains_key("scope") {
         return Err(Denial::Scope);
     }
     if !amazon.switches.is_secret(client, secret) {
         return Err(Denial::Client);
     }
-    let authorized = |seller: &&Seller| {
-        seller.refresh_token.expose() == refresh_token && seller.client_id == *client
-    };
-    let seller = amazon
-        .seed
-        .sellers
-        .iter()
-        .find(authorized)
-        .ok_or(Denial::Grant)?;
-    amazon
-        .ledger
-        .note(entry, |call| call.seller = Some(seller.seller_id.clone()));
-    let number = amazon
-        .switches
-        .grant(&seller.seller_id)
-        .ok_or(Denial::Grant)?;
+    let authorized = |seller: &&Seller| seller.refresh_token.expose() == refresh_token && seller.client_id == *client;
+    let seller = amazon.seed.sellers.iter().find(authorized).ok_or(Denial::Grant)?;
+    amazon.ledger.note(entry, |call| call.seller = Some(seller.seller_id.clone()));
+    let number = amazon.switches.grant(&seller.seller_id).ok_or(Denial::Grant)?;
 
-    let access_token =
-        token("Atza").map_err(|_| Denial::Failure(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let access_token = token("Atza").map_err(|_| Denial::Failure(StatusCode::INTERNAL_SERVER_ERROR))?;
     amazon.issue(&access_token, seller, number);
     Ok(json!({
         "access_token": access_token,
@@ -147,18 +122,12 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
 
 /// Form or JSON; a form's `|` may stand there raw.
 fn parse(content_type: &str, body: &[u8]) -> Result<BTreeMap<String, String>, Denial> {
-    if content_type
-        .to_ascii_lowercase()
-        .starts_with("application/json")
-    {
+    if content_type.to_ascii_lowercase().starts_with("application/json") {
         return serde_json::from_slice(body).map_err(|_| Denial::Malformed);
     }
     let mut given = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body) {
-        if given
-            .insert(name.into_owned(), value.into_owned())
-            .is_some()
-        {
+        if given.insert(name.into_owned(), value.into_owned()).is_some() {
             return Err(Denial::Malformed);
         }
     }
@@ -172,9 +141,7 @@ fn unstored(mut response: Response) -> Response {
         (header::CONTENT_TYPE, "application/json;charset=UTF-8"),
     ];
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -103,11 +103,7 @@ fn certificate(names: &[String], out: &Path) -> anyhow::Result<()> {
 
 /// Never overwrites: what is there may be the only copy of a secret in use.
 fn write_new(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(file);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
     opened
         .and_then(|mut opened| opened.write_all(text.as_bytes()))
         .with_context(|| format!("could not write {}", file.display()))
@@ -115,8 +111,7 @@ fn write_new(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
 
 async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let file = arguments.seed.display();
-    let text =
-        fs::read_to_string(&arguments.seed).with_context(|| format!("could not read {file}"))?;
+    let text = fs::read_to_string(&arguments.seed).with_context(|| format!("could not read {file}"))?;
     let mut seed = Seed::parse(&text).with_context(|| format!("could not use {file}"))?;
     if let Some(region) = arguments.region {
         seed.region = region.into();
@@ -129,11 +124,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     };
     let mut terminated = signal(SignalKind::terminate())?;
     let mut emulator = Emulator::serve(seed, Clock::system(), listeners).await?;
-    eprintln!(
-        "serving {} (control {})",
-        emulator.https_url(),
-        emulator.control_url()
-    );
+    eprintln!("serving {} (control {})", emulator.https_url(), emulator.control_url());
     tokio::select! {
         _ = terminated.recv() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A region of the Selling Partner API, each with a host of its own.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Region {
     /// North America and Brazil.
     #[default]
@@ -70,14 +68,7 @@ const fn marketplace(
     currency: &'static str,
     language: &'static str,
 ) -> Marketplace {
-    Marketplace {
-        id,
-        country,
-        region,
-        domain,
-        currency,
-        language,
-    }
+    Marketplace { id, country, region, domain, currency, language }
 }
 
 /// All of them, NA first. The position is part of every made-up order id ([`crate::order_id`]), so new ones go last.

@@ -1,8 +1,7 @@
 //! The operations served: where they are, what they ask for, who answers.
 
 use crate::{
-    catalog, marketplace::Marketplace, orders_2026, orders_v0, query::Query, refusal::Refusal,
-    seed::Seller, sellers,
+    catalog, marketplace::Marketplace, orders_2026, orders_v0, query::Query, refusal::Refusal, seed::Seller, sellers,
 };
 use axum::http::Method;
 use jiff::Timestamp;
@@ -42,16 +41,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) started: Timestamp,
 }
 
-const fn marketplaces(
-    name: &'static str,
-    required: bool,
-    max: usize,
-) -> Option<MarketplaceParameter> {
-    Some(MarketplaceParameter {
-        name,
-        required,
-        max,
-    })
+const fn marketplaces(name: &'static str, required: bool, max: usize) -> Option<MarketplaceParameter> {
+    Some(MarketplaceParameter { name, required, max })
 }
 
 /// Paths, parameters and rates as Amazon's published models have them.
@@ -120,9 +111,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<(&'static Opera
     if method != Method::GET {
         return None;
     }
-    OPERATIONS
-        .iter()
-        .find_map(|operation| matches(operation.path, path).map(|id| (operation, id)))
+    OPERATIONS.iter().find_map(|operation| matches(operation.path, path).map(|id| (operation, id)))
 }
 
 /// The segment standing for `{}`, empty when the pattern has none; `None` when the path is another.
@@ -148,14 +137,8 @@ mod tests {
     fn a_path_is_found_by_its_segments() {
         let name = |path| find(&Method::GET, path).map(|(operation, id)| (operation.name, id));
         assert_eq!(name("/orders/v0/orders"), Some(("orders/v0/getOrders", "")));
-        assert_eq!(
-            name("/orders/v0/orders/1-2"),
-            Some(("orders/v0/getOrder", "1-2"))
-        );
-        assert_eq!(
-            name("/orders/v0/orders/1-2/orderItems"),
-            Some(("orders/v0/getOrderItems", "1-2"))
-        );
+        assert_eq!(name("/orders/v0/orders/1-2"), Some(("orders/v0/getOrder", "1-2")));
+        assert_eq!(name("/orders/v0/orders/1-2/orderItems"), Some(("orders/v0/getOrderItems", "1-2")));
         for other in [
             "/",
             "/orders/v0",

@@ -8,10 +8,8 @@ use crate::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-const WINDOW: WindowNames = WindowNames {
-    created: ["createdAfter", "createdBefore"],
-    updated: ["lastUpdatedAfter", "lastUpdatedBefore"],
-};
+const WINDOW: WindowNames =
+    WindowNames { created: ["createdAfter", "createdBefore"], updated: ["lastUpdatedAfter", "lastUpdatedBefore"] };
 
 /// searchOrders; without `marketplaceIds`, in all marketplaces of the seller. Filters other than marketplace and time are
 /// ignored.
@@ -20,22 +18,11 @@ pub(crate) fn search(asked: &Asked<'_>) -> Result<Value, Refusal> {
         return Err(Refusal::invalid_input("paginationToken is not valid."));
     }
     let window = Window::read(&asked.query, &WINDOW)?;
-    let bound = if window.by_update {
-        "lastUpdatedBefore"
-    } else {
-        "createdBefore"
-    };
-    let until = asked
-        .now
-        .saturating_sub(SignedDuration::from_mins(2))
-        .unwrap_or(asked.now);
+    let bound = if window.by_update { "lastUpdatedBefore" } else { "createdBefore" };
+    let until = asked.now.saturating_sub(SignedDuration::from_mins(2)).unwrap_or(asked.now);
     let included = asked.query.list("includedData");
-    let found = goods::orders(asked)
-        .into_iter()
-        .filter(|order| window.holds(order));
-    Ok(
-        json!({ "orders": found.map(|order| body(&order, &included)).collect::<Vec<_>>(), bound: until }),
-    )
+    let found = goods::orders(asked).into_iter().filter(|order| window.holds(order));
+    Ok(json!({ "orders": found.map(|order| body(&order, &included)).collect::<Vec<_>>(), bound: until }))
 }
 
 /// getOrder.

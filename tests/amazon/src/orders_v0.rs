@@ -8,10 +8,8 @@ use crate::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-const WINDOW: WindowNames = WindowNames {
-    created: ["CreatedAfter", "CreatedBefore"],
-    updated: ["LastUpdatedAfter", "LastUpdatedBefore"],
-};
+const WINDOW: WindowNames =
+    WindowNames { created: ["CreatedAfter", "CreatedBefore"], updated: ["LastUpdatedAfter", "LastUpdatedBefore"] };
 
 /// getOrders. Filters other than marketplace, time and order id are ignored.
 pub(crate) fn orders(asked: &Asked<'_>) -> Result<Value, Refusal> {
@@ -21,25 +19,16 @@ pub(crate) fn orders(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let ids = asked.query.list("AmazonOrderIds");
     let (window, bound) = if ids.is_empty() {
         let window = Window::read(&asked.query, &WINDOW)?;
-        let bound = if window.by_update {
-            "LastUpdatedBefore"
-        } else {
-            "CreatedBefore"
-        };
+        let bound = if window.by_update { "LastUpdatedBefore" } else { "CreatedBefore" };
         (window, bound)
     } else {
         (Window::default(), "CreatedBefore")
     };
-    let found = goods::orders(asked).into_iter().filter(|order| {
-        window.holds(order) && (ids.is_empty() || ids.contains(&order.id.as_str()))
-    });
-    let until = asked
-        .now
-        .saturating_sub(SignedDuration::from_mins(2))
-        .unwrap_or(asked.now);
-    Ok(
-        json!({ "payload": { "Orders": found.map(|order| body(&order)).collect::<Vec<_>>(), bound: until } }),
-    )
+    let found = goods::orders(asked)
+        .into_iter()
+        .filter(|order| window.holds(order) && (ids.is_empty() || ids.contains(&order.id.as_str())));
+    let until = asked.now.saturating_sub(SignedDuration::from_mins(2)).unwrap_or(asked.now);
+    Ok(json!({ "payload": { "Orders": found.map(|order| body(&order)).collect::<Vec<_>>(), bound: until } }))
 }
 
 /// getOrder.

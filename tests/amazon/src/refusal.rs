@@ -83,40 +83,23 @@ impl Refusal {
     /// A switch says so.
     pub(crate) fn failure(status: StatusCode) -> Self {
         let (error_type, code, message) = match status {
-            StatusCode::TOO_MANY_REQUESTS => (
-                "QuotaExceededException",
-                "QuotaExceeded",
-                "You exceeded your quota for the requested resource.",
-            ),
+            StatusCode::TOO_MANY_REQUESTS => {
+                ("QuotaExceededException", "QuotaExceeded", "You exceeded your quota for the requested resource.")
+            }
             StatusCode::SERVICE_UNAVAILABLE => (
                 "ServiceUnavailableException",
                 "ServiceUnavailable",
                 "Service is temporarily unavailable. Please try again.",
             ),
-            _ => (
-                "InternalFailure",
-                "InternalFailure",
-                "We encountered an internal error. Please try again.",
-            ),
+            _ => ("InternalFailure", "InternalFailure", "We encountered an internal error. Please try again."),
         };
-        Self {
-            status,
-            error_type,
-            code,
-            message: message.to_owned(),
-            details: String::new(),
-        }
+        Self { status, error_type, code, message: message.to_owned(), details: String::new() }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = json!({"code": self.code, "message": self.message, "details": self.details});
-        (
-            self.status,
-            [(ERROR_TYPE, self.error_type)],
-            Json(json!({"errors": [error]})),
-        )
-            .into_response()
+        (self.status, [(ERROR_TYPE, self.error_type)], Json(json!({"errors": [error]}))).into_response()
     }
 }

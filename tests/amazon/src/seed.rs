@@ -117,9 +117,8 @@ impl Seed {
     /// # Errors
     /// When it is not of this shape or contradicts itself.
     pub fn parse(text: &str) -> Result<Self, SeedError> {
-        let seed: Self = serde_yaml::from_str(text).map_err(|error| SeedError::Parse {
-            place: error.location().map(|at| (at.line(), at.column())),
-        })?;
+        let seed: Self = serde_yaml::from_str(text)
+            .map_err(|error| SeedError::Parse { place: error.location().map(|at| (at.line(), at.column())) })?;
         seed.check()?;
         Ok(seed)
     }
@@ -140,42 +139,17 @@ impl Seed {
         let mut taken = BTreeSet::new();
         let mut unique = |what: &'static str, value: &str, whose: &str| {
             let free = taken.insert((what, value.to_owned()));
-            if free {
-                Ok(())
-            } else {
-                Err(SeedError::Taken {
-                    what,
-                    whose: whose.to_owned(),
-                })
-            }
+            if free { Ok(()) } else { Err(SeedError::Taken { what, whose: whose.to_owned() }) }
         };
         for application in &self.applications {
-            unique(
-                "client id",
-                &application.client_id,
-                &application.application_id,
-            )?;
-            unique(
-                "application id",
-                &application.application_id,
-                &application.application_id,
-            )?;
+            unique("client id", &application.client_id, &application.application_id)?;
+            unique("application id", &application.application_id, &application.application_id)?;
         }
         for seller in &self.sellers {
             unique("seller id", &seller.seller_id, &seller.seller_id)?;
-            unique(
-                "refresh token",
-                seller.refresh_token.expose(),
-                &seller.seller_id,
-            )?;
-            if !self
-                .applications
-                .iter()
-                .any(|one| one.client_id == seller.client_id)
-            {
-                return Err(SeedError::NoApplication {
-                    seller: seller.seller_id.clone(),
-                });
+            unique("refresh token", seller.refresh_token.expose(), &seller.seller_id)?;
+            if !self.applications.iter().any(|one| one.client_id == seller.client_id) {
+                return Err(SeedError::NoApplication { seller: seller.seller_id.clone() });
             }
             for id in &seller.marketplaces {
                 if Marketplace::find(id).is_none_or(|known| known.region != seller.region) {
@@ -217,20 +191,13 @@ impl Seed {
             seller(&["ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1AM78C64UM0Y8"])?,
             seller(&["ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"])?,
         ];
-        Ok(Self {
-            region: Region::NA,
-            applications: vec![application],
-            sellers,
-        })
+        Ok(Self { region: Region::NA, applications: vec![application], sellers })
     }
 }
 
 impl Seller {
     fn wrong_marketplace(&self, id: &str) -> SeedError {
-        SeedError::Marketplace {
-            marketplace: id.to_owned(),
-            seller: self.seller_id.clone(),
-        }
+        SeedError::Marketplace { marketplace: id.to_owned(), seller: self.seller_id.clone() }
     }
 }
 
@@ -252,8 +219,5 @@ fn random_text(length: usize, alphabet: &[u8]) -> Result<String, SeedError> {
 fn random_characters(length: usize, alphabet: &[u8]) -> Result<String, getrandom::Error> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes
-        .iter()
-        .map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()]))
-        .collect())
+    Ok(bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect())
 }

@@ -9,11 +9,7 @@ use std::{
 
 /// How one of the two services misbehaves. Calls are recorded all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Fault {
     /// Not at all.
     #[default]
@@ -122,11 +118,7 @@ impl Switches {
     pub(crate) fn new(seed: &Seed, clock: Arc<crate::Clock>) -> Self {
         let secret = |one: &crate::Application| (one.client_id.clone(), one.client_secret.clone());
         Self(Arc::new(Inner {
-            sellers: seed
-                .sellers
-                .iter()
-                .map(|seller| seller.seller_id.clone())
-                .collect(),
+            sellers: seed.sellers.iter().map(|seller| seller.seller_id.clone()).collect(),
             secrets: seed.applications.iter().map(secret).collect(),
             clock,
             now: Mutex::default(),
@@ -144,24 +136,14 @@ impl Switches {
     /// # Errors
     /// When any part of it cannot be made; then none is.
     pub fn apply(&self, change: Change) -> Result<State, SwitchError> {
-        if let Some(unknown) = change
-            .grants
-            .keys()
-            .find(|id| !self.0.sellers.contains(*id))
-        {
+        if let Some(unknown) = change.grants.keys().find(|id| !self.0.sellers.contains(*id)) {
             return Err(SwitchError::Seller(unknown.clone()));
         }
-        if let Some(unknown) = change
-            .client_secrets
-            .keys()
-            .find(|id| !self.0.secrets.contains_key(*id))
-        {
+        if let Some(unknown) = change.client_secrets.keys().find(|id| !self.0.secrets.contains_key(*id)) {
             return Err(SwitchError::Client(unknown.clone()));
         }
         check("lwa", change.lwa, |status| (500..600).contains(&status))?;
-        check("sellingPartner", change.selling_partner, |status| {
-            status == 429 || (500..600).contains(&status)
-        })?;
+        check("sellingPartner", change.selling_partner, |status| status == 429 || (500..600).contains(&status))?;
 
         let mut now = self.now();
         if let Some(fault) = change.lwa {
@@ -190,9 +172,7 @@ impl Switches {
                 now.secrets.remove(&client);
             }
         }
-        self.0.clock.advance(jiff::SignedDuration::from_secs(
-            change.advance_seconds.into(),
-        ));
+        self.0.clock.advance(jiff::SignedDuration::from_secs(change.advance_seconds.into()));
         Ok(now.state.clone())
     }
 
@@ -201,10 +181,7 @@ impl Switches {
     /// # Errors
     /// When the seller is unknown.
     pub fn revoke(&self, seller: &str) -> Result<State, SwitchError> {
-        self.apply(Change {
-            grants: [(seller.to_owned(), Grant::Revoked)].into(),
-            ..Change::default()
-        })
+        self.apply(Change { grants: [(seller.to_owned(), Grant::Revoked)].into(), ..Change::default() })
     }
 
     /// Puts every switch back, the clock too. Access tokens of a grant once revoked stay dead.
@@ -218,10 +195,7 @@ impl Switches {
     /// Whether this is the client's secret; false for an unknown client.
     pub(crate) fn is_secret(&self, client: &str, given: &str) -> bool {
         let now = self.now();
-        let right = now
-            .secrets
-            .get(client)
-            .or_else(|| self.0.secrets.get(client));
+        let right = now.secrets.get(client).or_else(|| self.0.secrets.get(client));
         right.is_some_and(|right| right.expose() == given)
     }
 
@@ -239,15 +213,9 @@ impl Switches {
     }
 }
 
-fn check(
-    service: &'static str,
-    fault: Option<Fault>,
-    fails_with: fn(u16) -> bool,
-) -> Result<(), SwitchError> {
+fn check(service: &'static str, fault: Option<Fault>, fails_with: fn(u16) -> bool) -> Result<(), SwitchError> {
     match fault {
-        Some(Fault::Status(status)) if !fails_with(status) => {
-            Err(SwitchError::Status { service, status })
-        }
+        Some(Fault::Status(status)) if !fails_with(status) => Err(SwitchError::Status { service, status }),
         Some(Fault::Trickle { bytes: 0, .. }) => Err(SwitchError::Trickle(service)),
         _ => Ok(()),
     }

@@ -26,9 +26,7 @@ pub fn image() -> Result<Image, Error> {
 
     // Where Python looks for its library, seen from its program: ../lib/pythonX.Y.
     let home = Path::new("/usr/local");
-    let inside = home
-        .join("lib")
-        .join(library.file_name().unwrap_or_default());
+    let inside = home.join("lib").join(library.file_name().unwrap_or_default());
     let mut image = Image::new(REFERENCE)
         .entrypoint(["/usr/local/bin/python3"])
         // Each build of Python has its own idea where the machine keeps them.
@@ -39,9 +37,7 @@ pub fn image() -> Result<Image, Error> {
         .env("PYTHONUNBUFFERED", "1")
         .program(python, "/usr/local/bin/python3")
         .tree_without(&library, inside, leave_out)
-        .tree_without(&packages, "/usr/local/lib/agent", |name| {
-            name == "__pycache__"
-        });
+        .tree_without(&packages, "/usr/local/lib/agent", |name| name == "__pycache__");
     for dir in [library.join("lib-dynload"), packages] {
         for module in modules(&dir)? {
             image = image.libraries(module);
@@ -65,11 +61,7 @@ fn parts() -> Result<(PathBuf, PathBuf, PathBuf), Error> {
     ask.args(["-c", ASK]);
     let said = spawn::run(ask)?;
     let (python, library, version) = serde_json::from_str::<(PathBuf, PathBuf, String)>(&said)
-        .map_err(|why| {
-            Error::Unsupported(format!(
-                "python3 described itself in an unknown way ({why})"
-            ))
-        })?;
+        .map_err(|why| Error::Unsupported(format!("python3 described itself in an unknown way ({why})")))?;
     let packages = installed(&requirements, &version)?;
     Ok((python, library, packages))
 }
@@ -96,38 +88,17 @@ fn leave_out(name: &str) -> bool {
 /// The directory of installed packages.
 fn installed(requirements: &Path, version: &str) -> Result<PathBuf, Error> {
     let list = fs::read(requirements).map_err(Error::file("read", requirements))?;
-    let key = HEXLOWER.encode(
-        &Sha256::new()
-            .chain_update(version)
-            .chain_update([0])
-            .chain_update(list)
-            .finalize()[..8],
-    );
+    let key =
+        HEXLOWER.encode(&Sha256::new().chain_update(version).chain_update([0]).chain_update(list).finalize()[..8]);
     let cache = cache_dir()?;
     let dir = cache.join(format!("agent-{key}"));
     if !dir.exists() {
-        eprintln!(
-            "installing the agent's Python packages into {}",
-            dir.display()
-        );
-        let draft = tempfile::Builder::new()
-            .prefix("draft-")
-            .tempdir_in(&cache)
-            .map_err(Error::file("write in", &cache))?;
+        eprintln!("installing the agent's Python packages into {}", dir.display());
+        let draft =
+            tempfile::Builder::new().prefix("draft-").tempdir_in(&cache).map_err(Error::file("write in", &cache))?;
         let mut pip = tethered("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-compile",
-        ]);
-        pip.arg("--target")
-            .arg(draft.path())
-            .arg("--requirement")
-            .arg(requirements);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
+        pip.arg("--target").arg(draft.path()).arg("--requirement").arg(requirements);
         spawn::run(pip)?;
         match fs::rename(draft.path(), &dir) {
             Ok(()) => drop(draft.keep()),
@@ -142,16 +113,11 @@ fn installed(requirements: &Path, version: &str) -> Result<PathBuf, Error> {
 /// Compiled modules below `dir` that go into the image.
 fn modules(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)
-        .map_err(Error::file("list", dir))?
-        .flatten()
-    {
+    for entry in fs::read_dir(dir).map_err(Error::file("list", dir))?.flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(modules(&path)?);
-        } else if path.extension().is_some_and(|end| end == "so")
-            && !leave_out(&entry.file_name().to_string_lossy())
-        {
+        } else if path.extension().is_some_and(|end| end == "so") && !leave_out(&entry.file_name().to_string_lossy()) {
             found.push(path);
         }
     }
@@ -164,26 +130,15 @@ mod tests {
 
     #[test]
     fn what_an_agent_needs_is_not_left_out() {
-        for name in [
-            "os.py",
-            "encodings",
-            "lib-dynload",
-            "_ssl.cpython-311-x86_64-linux-gnu.so",
-            "unittest",
-            "xml",
-        ] {
+        for name in ["os.py", "encodings", "lib-dynload", "_ssl.cpython-311-x86_64-linux-gnu.so", "unittest", "xml"] {
             assert!(!leave_out(name), "{name}");
         }
     }
 
     #[test]
     fn tests_and_graphics_are_left_out() {
-        for name in [
-            "test",
-            "__pycache__",
-            "_tkinter.cpython-311-x86_64-linux-gnu.so",
-            "config-3.11-x86_64-linux-gnu",
-        ] {
+        for name in ["test", "__pycache__", "_tkinter.cpython-311-x86_64-linux-gnu.so", "config-3.11-x86_64-linux-gnu"]
+        {
             assert!(leave_out(name), "{name}");
         }
     }

@@ -78,9 +78,7 @@ impl Binaries {
     }
 
     fn in_assets(dir: PathBuf) -> Result<Self, Error> {
-        let dir = dir
-            .canonicalize()
-            .map_err(Error::file("find KUBEBUILDER_ASSETS", &dir))?;
+        let dir = dir.canonicalize().map_err(Error::file("find KUBEBUILDER_ASSETS", &dir))?;
         for name in ["etcd", "kube-apiserver", "kubectl"] {
             let path = dir.join(name);
             fs::metadata(&path).map_err(Error::file("find (KUBEBUILDER_ASSETS)", &path))?;
@@ -101,12 +99,9 @@ impl Binaries {
 
 /// `openteam` in the user's cache directory, made if need be.
 pub(crate) fn cache_dir() -> Result<PathBuf, Error> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from);
+    let base = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let home = || std::env::home_dir().map(|home| home.join(".cache"));
-    let no_home =
-        || Error::Unsupported("there is no home directory to keep built programs in".to_owned());
+    let no_home = || Error::Unsupported("there is no home directory to keep built programs in".to_owned());
     let dir = base.or_else(home).ok_or_else(no_home)?.join("openteam");
     fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
     Ok(dir)
@@ -117,23 +112,14 @@ fn sources(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next)
-            .map_err(Error::file("list", &next))?
-            .flatten()
-        {
+        for entry in fs::read_dir(&next).map_err(Error::file("list", &next))?.flatten() {
             let path = entry.path();
-            let wanted = path
-                .extension()
-                .is_some_and(|end| end == "go" || end == "mod" || end == "sum");
+            let wanted = path.extension().is_some_and(|end| end == "go" || end == "mod" || end == "sum");
             if path.is_dir() {
                 open.push(path);
             } else if wanted {
                 let text = fs::read(&path).map_err(Error::file("read", &path))?;
-                let name = path
-                    .strip_prefix(dir)
-                    .unwrap_or(&path)
-                    .display()
-                    .to_string();
+                let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
                 found.push((name, text));
             }
         }
@@ -167,10 +153,7 @@ fn build(source: &Path, dir: &Path) -> Result<(), Error> {
         fs::remove_dir_all(&draft).map_err(Error::file("remove", &draft))?;
     }
     fs::create_dir(&draft).map_err(Error::file("create", &draft))?;
-    eprintln!(
-        "building Kubernetes into {} (6 to 10 minutes, once)",
-        dir.display()
-    );
+    eprintln!("building Kubernetes into {} (6 to 10 minutes, once)", dir.display());
     go_build(source, ".", &draft.join("kube"))?;
     go_build(source, "./pause", &draft.join("pause"))?;
     for name in NAMES {
@@ -181,28 +164,13 @@ fn build(source: &Path, dir: &Path) -> Result<(), Error> {
 
 fn go_build(source: &Path, package: &str, out: &Path) -> Result<(), Error> {
     let mut command = tethered("go");
-    command
-        .arg("build")
-        .args(FLAGS)
-        .arg("-o")
-        .arg(out)
-        .arg(package);
-    command
-        .env("CGO_ENABLED", "0")
-        .current_dir(source)
-        .stderr(Stdio::piped());
+    command.arg("build").args(FLAGS).arg("-o").arg(out).arg(package);
+    command.env("CGO_ENABLED", "0").current_dir(source).stderr(Stdio::piped());
     let line = spawn::line(&command);
     let started = Instant::now();
     let mut child = spawn::spawn(command)?;
-    let failed = |source| Error::Start {
-        program: "go".to_owned(),
-        source,
-    };
-    while !wait::until(Duration::from_secs(15), || {
-        child.try_wait().map(|status| status.is_some())
-    })
-    .map_err(failed)?
-    {
+    let failed = |source| Error::Start { program: "go".to_owned(), source };
+    while !wait::until(Duration::from_secs(15), || child.try_wait().map(|status| status.is_some())).map_err(failed)? {
         eprintln!("  still building, {} s", started.elapsed().as_secs());
     }
     // It writes to standard error only when it fails, and then less than a pipe holds.
@@ -214,10 +182,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<(String, Vec<u8>)> {
-        vec![
-            ("go.mod".to_owned(), b"module x".to_vec()),
-            ("main.go".to_owned(), b"package main".to_vec()),
-        ]
+        vec![("go.mod".to_owned(), b"module x".to_vec()), ("main.go".to_owned(), b"package main".to_vec())]
     }
 
     #[test]
@@ -254,9 +219,7 @@ mod tests {
     fn assets_without_an_apiserver_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("etcd"), "").unwrap();
-        let said = Binaries::in_assets(dir.path().to_owned())
-            .unwrap_err()
-            .to_string();
+        let said = Binaries::in_assets(dir.path().to_owned()).unwrap_err().to_string();
         assert!(said.contains("kube-apiserver"), "{said}");
     }
 

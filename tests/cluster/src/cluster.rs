@@ -11,10 +11,7 @@ use crate::pki::Pki;
 use crate::state::State;
 use crate::{Error, Forward, Image, Kubectl, packages, spawn};
 
-const PORTS: Ports = Ports {
-    etcd: 2379,
-    apiserver: 6443,
-};
+const PORTS: Ports = Ports { etcd: 2379, apiserver: 6443 };
 
 /// Kubernetes with a node that runs pods, in namespaces and cgroups of its own. Several can run at once.
 ///
@@ -48,11 +45,7 @@ impl Cluster {
         let pki = Pki::create(state.path("pki"))?;
         let inside = state.path("admin.kubeconfig");
         pki.kubeconfig(&inside, "admin", PORTS.apiserver)?;
-        pki.kubeconfig(
-            &state.path("kubelet.kubeconfig"),
-            "kubelet",
-            PORTS.apiserver,
-        )?;
+        pki.kubeconfig(&state.path("kubelet.kubeconfig"), "kubelet", PORTS.apiserver)?;
 
         let node = Node::start(&state)?;
         let pause = state.path("pause.tar");
@@ -63,37 +56,13 @@ impl Cluster {
             .write(&pause)?;
         node.import_image(&pause)?;
 
-        let relay = Forward::start(
-            &state,
-            node.place(),
-            &format!("127.0.0.1:{}", PORTS.apiserver),
-        )?;
+        let relay = Forward::start(&state, node.place(), &format!("127.0.0.1:{}", PORTS.apiserver))?;
         let kubeconfig = state.path("kubeconfig");
         pki.kubeconfig(&kubeconfig, "admin", relay.address().port())?;
-        let kubectl = Kubectl::for_config(
-            binaries.path("kubectl"),
-            &kubeconfig,
-            &state.path("kubectl"),
-        );
-        let parts = Parts::start(
-            &state,
-            node.place(),
-            &binaries,
-            &pki,
-            &PORTS,
-            &kubectl,
-            &inside,
-        )?;
+        let kubectl = Kubectl::for_config(binaries.path("kubectl"), &kubeconfig, &state.path("kubectl"));
+        let parts = Parts::start(&state, node.place(), &binaries, &pki, &PORTS, &kubectl, &inside)?;
         let services = start_services(&state, &node, &binaries, &kubectl)?;
-        Ok(Self {
-            _services: services,
-            parts,
-            _relay: relay,
-            kubeconfig,
-            kubectl,
-            node,
-            state,
-        })
+        Ok(Self { _services: services, parts, _relay: relay, kubeconfig, kubectl, node, state })
     }
 
     /// The administrator's kubeconfig, for use on this machine.
@@ -173,12 +142,7 @@ impl Cluster {
 }
 
 /// Scheduler, kubelet, kube-proxy and CoreDNS; waits until the node is Ready and names resolve.
-fn start_services(
-    state: &State,
-    node: &Node,
-    binaries: &Binaries,
-    kubectl: &Kubectl,
-) -> Result<Vec<Daemon>, Error> {
+fn start_services(state: &State, node: &Node, binaries: &Binaries, kubectl: &Kubectl) -> Result<Vec<Daemon>, Error> {
     let file = |name: &str| state.path(name).display().to_string();
     let start = |name, args: &[&str]| {
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -186,12 +150,7 @@ fn start_services(
     };
     let scheduler = start(
         "kube-scheduler",
-        &[
-            "--kubeconfig",
-            &file("admin.kubeconfig"),
-            "--leader-elect=false",
-            "--secure-port=0",
-        ],
+        &["--kubeconfig", &file("admin.kubeconfig"), "--leader-elect=false", "--secure-port=0"],
     )?;
     let mut kubelet = start(
         "kubelet",
@@ -209,9 +168,7 @@ fn start_services(
 
     kubelet.wait_until(START, || {
         let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-        kubectl
-            .run(&["get", "node", "node1", "-o", ready])
-            .is_ok_and(|status| status == "True")
+        kubectl.run(&["get", "node", "node1", "-o", ready]).is_ok_and(|status| status == "True")
     })?;
     // The machine need not have an HTTP client, but bash can open connections.
     let answers = |address: &str, path: &str| {

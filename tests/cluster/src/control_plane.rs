@@ -42,27 +42,10 @@ impl ControlPlane {
         let [etcd, apiserver] = free_ports()?;
         let kubeconfig = state.path("kubeconfig");
         pki.kubeconfig(&kubeconfig, "admin", apiserver)?;
-        let kubectl = Kubectl::for_config(
-            binaries.path("kubectl"),
-            &kubeconfig,
-            &state.path("kubectl"),
-        );
+        let kubectl = Kubectl::for_config(binaries.path("kubectl"), &kubeconfig, &state.path("kubectl"));
         let ports = Ports { etcd, apiserver };
-        let parts = Parts::start(
-            &state,
-            &Place::Machine,
-            &binaries,
-            &pki,
-            &ports,
-            &kubectl,
-            &kubeconfig,
-        )?;
-        Ok(Self {
-            parts,
-            kubeconfig,
-            kubectl,
-            state,
-        })
+        let parts = Parts::start(&state, &Place::Machine, &binaries, &pki, &ports, &kubectl, &kubeconfig)?;
+        Ok(Self { parts, kubeconfig, kubectl, state })
     }
 
     /// The administrator's kubeconfig.
@@ -138,72 +121,38 @@ impl Parts {
         kubectl: &Kubectl,
         kubeconfig: &Path,
     ) -> Result<Self, Error> {
-        let etcd = Daemon::start(
-            state,
-            place,
-            "etcd",
-            binaries.path("etcd"),
-            etcd_args(state, ports),
-        )?;
+        let etcd = Daemon::start(state, place, "etcd", binaries.path("etcd"), etcd_args(state, ports))?;
         let apiserver = apiserver_args(pki, ports, matches!(place, Place::Node { .. }));
-        let apiserver = Daemon::start(
-            state,
-            place,
-            "kube-apiserver",
-            binaries.path("kube-apiserver"),
-            apiserver,
-        )?;
-        let mut parts = Self {
-            _controllers: None,
-            apiserver,
-            _etcd: etcd,
-        };
+        let apiserver = Daemon::start(state, place, "kube-apiserver", binaries.path("kube-apiserver"), apiserver)?;
+        let mut parts = Self { _controllers: None, apiserver, _etcd: etcd };
         parts.wait_for_apiserver(kubectl)?;
         let program = binaries.path("kube-controller-manager");
         if program.exists() {
             let args = controllers_args(pki, kubeconfig);
-            let mut controllers =
-                Daemon::start(state, place, "kube-controller-manager", program, args)?;
+            let mut controllers = Daemon::start(state, place, "kube-controller-manager", program, args)?;
             controllers.wait_until(START, || {
-                kubectl
-                    .run(&["get", "serviceaccount", "default", "--namespace=default"])
-                    .is_ok()
+                kubectl.run(&["get", "serviceaccount", "default", "--namespace=default"]).is_ok()
             })?;
             parts._controllers = Some(controllers);
         }
         Ok(parts)
     }
 
-    pub(crate) fn restart_apiserver(
-        &mut self,
-        state: &State,
-        kubectl: &Kubectl,
-    ) -> Result<(), Error> {
+    pub(crate) fn restart_apiserver(&mut self, state: &State, kubectl: &Kubectl) -> Result<(), Error> {
         self.apiserver.restart(state)?;
         self.wait_for_apiserver(kubectl)
     }
 
     fn wait_for_apiserver(&mut self, kubectl: &Kubectl) -> Result<(), Error> {
-        self.apiserver.wait_until(START, || {
-            kubectl
-                .run(&["get", "--raw=/readyz", "--request-timeout=2s"])
-                .is_ok()
-        })
+        self.apiserver.wait_until(START, || kubectl.run(&["get", "--raw=/readyz", "--request-timeout=2s"]).is_ok())
     }
 }
 
 /// Ports that were free a moment ago. The kernel hands out other ones to whoever asks next, so two that start together do
 /// not get the same.
 fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
-    let none = |source| Error::File {
-        doing: "find a free port on",
-        path: "127.0.0.1".into(),
-        source,
-    };
-    let listeners: Vec<_> = (0..N)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()
-        .map_err(none)?;
+    let none = |source| Error::File { doing: "find a free port on", path: "127.0.0.1".into(), source };
+    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(none)?;
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         *port = listener.local_addr().map_err(none)?.port();
@@ -244,17 +193,10 @@ fn apiserver_args(pki: &Pki, ports: &Ports, in_node: bool) -> Vec<String> {
         "--allow-privileged=true".to_owned(),
     ];
     args.extend(if in_node {
-        ["--bind-address=0.0.0.0", "--advertise-address=192.168.77.2"]
-            .map(str::to_owned)
-            .to_vec()
+        ["--bind-address=0.0.0.0", "--advertise-address=192.168.77.2"].map(str::to_owned).to_vec()
     } else {
         // No pod could reach the Service `kubernetes`, and it must not name a loopback address.
-        [
-            "--bind-address=127.0.0.1",
-            "--endpoint-reconciler-type=none",
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        ["--bind-address=127.0.0.1", "--endpoint-reconciler-type=none"].map(str::to_owned).to_vec()
     });
     args
 }
@@ -262,18 +204,12 @@ fn apiserver_args(pki: &Pki, ports: &Ports, in_node: bool) -> Vec<String> {
 fn controllers_args(pki: &Pki, kubeconfig: &Path) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", kubeconfig.display()),
-        format!(
-            "--service-account-private-key-file={}",
-            pki.path("sa.key").display()
-        ),
+        format!("--service-account-private-key-file={}", pki.path("sa.key").display()),
         format!("--root-ca-file={}", pki.path("ca.crt").display()),
         "--use-service-account-credentials=true".to_owned(),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
         // It would make a directory in /usr/libexec for plugins nobody has.
-        format!(
-            "--flex-volume-plugin-dir={}",
-            pki.path("no-plugins").display()
-        ),
+        format!("--flex-volume-plugin-dir={}", pki.path("no-plugins").display()),
     ]
 }

@@ -37,19 +37,9 @@ impl Daemon {
         program: impl Into<PathBuf>,
         args: Vec<String>,
     ) -> Result<Self, Error> {
-        let (program, log) = (
-            program.into(),
-            state.path("logs").join(format!("{name}.log")),
-        );
+        let (program, log) = (program.into(), state.path("logs").join(format!("{name}.log")));
         let child = launch(state, place, &program, &args, &log)?;
-        Ok(Self {
-            name,
-            place: place.clone(),
-            program,
-            args,
-            log,
-            child,
-        })
+        Ok(Self { name, place: place.clone(), program, args, log, child })
     }
 
     /// Kills the program and starts it again as it was.
@@ -63,17 +53,10 @@ impl Daemon {
     ///
     /// # Errors
     /// The daemon ended, or `limit` passed: either with the end of its log.
-    pub(crate) fn wait_until(
-        &mut self,
-        limit: Duration,
-        mut ready: impl FnMut() -> bool,
-    ) -> Result<(), Error> {
+    pub(crate) fn wait_until(&mut self, limit: Duration, mut ready: impl FnMut() -> bool) -> Result<(), Error> {
         let mut ended = None;
         let in_time = wait::until(limit, || {
-            ended = self
-                .child
-                .try_wait()
-                .map_err(Error::file("watch the process of", &self.program))?;
+            ended = self.child.try_wait().map_err(Error::file("watch the process of", &self.program))?;
             Ok::<_, Error>(ended.is_some() || ready())
         })?;
         let why = match ended {
@@ -81,11 +64,7 @@ impl Daemon {
             None if in_time => return Ok(()),
             None => format!("was not ready after {limit:?}"),
         };
-        Err(Error::NotReady {
-            part: self.name.to_owned(),
-            why,
-            log: tail(&self.log),
-        })
+        Err(Error::NotReady { part: self.name.to_owned(), why, log: tail(&self.log) })
     }
 
     /// Sends a signal to the program.
@@ -108,12 +87,7 @@ impl Daemon {
         let own = self.child.id();
         let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).ok()?;
         let in_node = matches!(self.place, Place::Node { .. });
-        children
-            .split_whitespace()
-            .next()
-            .filter(|_| in_node)?
-            .parse()
-            .ok()
+        children.split_whitespace().next().filter(|_| in_node)?.parse().ok()
     }
 
     /// Kills the program and returns when it is gone, its ports with it: in a node that is when `nsenter`, left alive, has
@@ -132,9 +106,7 @@ impl Daemon {
 /// Sends a signal by the shell's own `kill`: a bare Debian has no program of that name.
 fn kill(signal: &str, pids: &[u32]) -> Result<(), Error> {
     let mut command = Command::new("sh");
-    command
-        .args(["-c", "kill \"$@\"", "kill", signal])
-        .args(pids.iter().map(u32::to_string));
+    command.args(["-c", "kill \"$@\"", "kill", signal]).args(pids.iter().map(u32::to_string));
     spawn::run(command).map(drop)
 }
 
@@ -144,25 +116,11 @@ impl Drop for Daemon {
     }
 }
 
-fn launch(
-    state: &State,
-    place: &Place,
-    program: &Path,
-    args: &[String],
-    log: &Path,
-) -> Result<Child, Error> {
-    let out = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .map_err(Error::file("open", log))?;
+fn launch(state: &State, place: &Place, program: &Path, args: &[String], log: &Path) -> Result<Child, Error> {
+    let out = File::options().create(true).append(true).open(log).map_err(Error::file("open", log))?;
     let err = out.try_clone().map_err(Error::file("open", log))?;
     let mut command = place.command(program);
-    command
-        .args(args)
-        .current_dir(state.dir())
-        .stdout(out)
-        .stderr(err);
+    command.args(args).current_dir(state.dir()).stdout(out).stderr(err);
     let child = spawn::spawn(command)?;
     state.list_process(child.id())?;
     Ok(child)

@@ -27,28 +27,17 @@ pub struct Forward {
 impl Forward {
     /// To `target`, `ADDRESS:PORT` as the node sees it: a pod's or a Service's.
     pub(crate) fn start(state: &State, place: &Place, target: &str) -> Result<Self, Error> {
-        let cannot = |source| Error::File {
-            doing: "listen on",
-            path: "127.0.0.1".into(),
-            source,
-        };
+        let cannot = |source| Error::File { doing: "listen on", path: "127.0.0.1".into(), source };
         let listener = TcpListener::bind("127.0.0.1:0").map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let socket = state.path(&format!("{}.sock", address.port()));
-        let args = vec![
-            format!("UNIX-LISTEN:{},fork,mode=600", socket.display()),
-            format!("TCP:{target}"),
-        ];
+        let args = vec![format!("UNIX-LISTEN:{},fork,mode=600", socket.display()), format!("TCP:{target}")];
         let mut inner = Daemon::start(state, place, "socat", "socat", args)?;
         inner.wait_until(Duration::from_secs(10), || socket.exists())?;
         let closed = Arc::new(AtomicBool::new(false));
         let flag = closed.clone();
         thread::spawn(move || serve(&listener, &socket, &flag));
-        Ok(Self {
-            address,
-            closed,
-            _inner: inner,
-        })
+        Ok(Self { address, closed, _inner: inner })
     }
 
     /// Where to connect.

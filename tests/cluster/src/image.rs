@@ -29,11 +29,7 @@ enum Part {
     /// One file, with or without the execute bit as it is here.
     File { from: PathBuf, to: PathBuf },
     /// All files below a directory but those of which a name on the way is to be left out.
-    Tree {
-        from: PathBuf,
-        to: PathBuf,
-        leave_out: fn(&str) -> bool,
-    },
+    Tree { from: PathBuf, to: PathBuf, leave_out: fn(&str) -> bool },
     /// A dynamically linked program without its debug information, with the libraries it names.
     Program { from: PathBuf, to: PathBuf },
     /// The libraries that a program or library names.
@@ -78,20 +74,14 @@ impl Image {
     /// programs expect: name resolution, CA certificates, a user name, `/tmp`.
     #[must_use]
     pub fn program(mut self, from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Self {
-        self.parts.push(Part::Program {
-            from: from.into(),
-            to: to.into(),
-        });
+        self.parts.push(Part::Program { from: from.into(), to: to.into() });
         self
     }
 
     /// One file.
     #[must_use]
     pub fn file(mut self, from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Self {
-        self.parts.push(Part::File {
-            from: from.into(),
-            to: to.into(),
-        });
+        self.parts.push(Part::File { from: from.into(), to: to.into() });
         self
     }
 
@@ -109,11 +99,7 @@ impl Image {
         to: impl Into<PathBuf>,
         leave_out: fn(&str) -> bool,
     ) -> Self {
-        self.parts.push(Part::Tree {
-            from: from.into(),
-            to: to.into(),
-            leave_out,
-        });
+        self.parts.push(Part::Tree { from: from.into(), to: to.into(), leave_out });
         self
     }
 
@@ -136,17 +122,10 @@ impl Image {
     /// A file is not there, a library was not found, `out` cannot be written.
     pub fn write(&self, out: &Path) -> Result<(), Error> {
         let archive = oci::archive(self, &self.layout()?);
-        let parent = out
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let draft =
-            tempfile::NamedTempFile::new_in(parent).map_err(Error::file("write in", parent))?;
+        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let draft = tempfile::NamedTempFile::new_in(parent).map_err(Error::file("write in", parent))?;
         fs::write(draft.path(), archive).map_err(Error::file("write", draft.path()))?;
-        draft
-            .persist(out)
-            .map_err(|refused| Error::file("write", out)(refused.error))
-            .map(drop)
+        draft.persist(out).map_err(|refused| Error::file("write", out)(refused.error)).map(drop)
     }
 
     /// Lays the files out in the directory `dir`, which must not exist, for a builder of images: `FROM scratch` and a copy.
@@ -170,11 +149,7 @@ impl Image {
     }
 
     fn layout(&self) -> Result<layout::Entries, Error> {
-        if self
-            .parts
-            .iter()
-            .any(|part| matches!(part, Part::Program { .. }))
-        {
+        if self.parts.iter().any(|part| matches!(part, Part::Program { .. })) {
             packages::require(packages::IMAGE)?;
         }
         layout::lay_out(&self.parts)

@@ -18,10 +18,7 @@ pub struct Kubectl {
 impl Kubectl {
     /// The `kubectl` in the PATH, for a context of the user's own kubeconfig.
     pub fn for_context(name: &str) -> Self {
-        Self {
-            program: PathBuf::from("kubectl"),
-            options: vec![format!("--context={name}").into()],
-        }
+        Self { program: PathBuf::from("kubectl"), options: vec![format!("--context={name}").into()] }
     }
 
     /// `program` with the kubeconfig `config`. Discovery is cached in `cache`, not in the user's home: a later cluster on
@@ -32,13 +29,7 @@ impl Kubectl {
             text.push(path);
             text
         };
-        Self {
-            program,
-            options: vec![
-                option("--kubeconfig=", config),
-                option("--cache-dir=", cache),
-            ],
-        }
+        Self { program, options: vec![option("--kubeconfig=", config), option("--cache-dir=", cache)] }
     }
 
     /// A command to be given arguments: for output that is streamed, or a child that runs on (`port-forward`). It dies with
@@ -73,19 +64,13 @@ impl Kubectl {
     /// As [`Self::run`].
     pub fn run_with(&self, args: &[&str], input: &str) -> Result<String, Error> {
         let mut command = self.command();
-        command
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn::spawn(command)?;
         if let Some(mut stdin) = child.stdin.take() {
             // kubectl may fail before it has read everything; its own words say why better than a broken pipe.
             drop(stdin.write_all(input.as_bytes()));
         }
-        let output = child
-            .wait_with_output()
-            .map_err(Error::file("wait for", &self.program))?;
+        let output = child.wait_with_output().map_err(Error::file("wait for", &self.program))?;
         spawn::checked(format!("kubectl {}", args.join(" ")), &output)
     }
 }

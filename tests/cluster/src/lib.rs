@@ -7,9 +7,7 @@
 //! Everything started here ends with the process that started it, however that ends: see [`ControlPlane`].
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "the test cluster is made of Linux namespaces; use `--context NAME` with a cluster of your own"
-);
+compile_error!("the test cluster is made of Linux namespaces; use `--context NAME` with a cluster of your own");
 
 pub mod agent;
 pub mod binaries;

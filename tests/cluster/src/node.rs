@@ -11,10 +11,7 @@ use crate::{Error, spawn};
 
 /// What runs in the node is configured by these; `@STATE@` stands for the cluster's directory.
 const FILES: [(&str, &str); 7] = [
-    (
-        "10-bridge.conflist",
-        include_str!("../node/10-bridge.conflist"),
-    ),
+    ("10-bridge.conflist", include_str!("../node/10-bridge.conflist")),
     ("Corefile", include_str!("../node/Corefile")),
     ("containerd.toml", include_str!("../node/containerd.toml")),
     ("init.sh", include_str!("../node/init.sh")),
@@ -40,17 +37,12 @@ impl Node {
     pub(crate) fn start(state: &State) -> Result<Self, Error> {
         if HIDDEN.iter().any(|hidden| state.dir().starts_with(hidden)) {
             let dir = state.dir().display();
-            return Err(Error::Unsupported(format!(
-                "a node cannot keep its files in {dir} (set TMPDIR elsewhere)"
-            )));
+            return Err(Error::Unsupported(format!("a node cannot keep its files in {dir} (set TMPDIR elsewhere)")));
         }
         let dir = state.path("node");
         fs::create_dir(&dir).map_err(Error::file("create", &dir))?;
         for (name, text) in FILES {
-            write(
-                &dir.join(name),
-                text.replace("@STATE@", &state.dir().display().to_string()),
-            )?;
+            write(&dir.join(name), text.replace("@STATE@", &state.dir().display().to_string()))?;
         }
         make_cgroups(state)?;
 
@@ -58,24 +50,16 @@ impl Node {
         let text = |path: &Path| path.display().to_string();
         let mut args = vec![text(&join), text(&cgroups)];
         args.extend(
-            "unshare -m -p -n -u -i -C -f --kill-child --propagation private bash"
-                .split(' ')
-                .map(str::to_owned),
+            "unshare -m -p -n -u -i -C -f --kill-child --propagation private bash".split(' ').map(str::to_owned),
         );
         args.extend([text(&dir.join("init.sh")), text(state.dir())]);
         let mut unshare = Daemon::start(state, &Place::Machine, "node", "sh", args)?;
         let mut init = None;
         unshare.wait_until(START, || {
-            init = fs::read_to_string(state.path("init.pid"))
-                .ok()
-                .and_then(|pid| pid.trim().parse().ok());
+            init = fs::read_to_string(state.path("init.pid")).ok().and_then(|pid| pid.trim().parse().ok());
             init.is_some()
         })?;
-        let place = Place::Node {
-            join,
-            cgroups,
-            init: init.unwrap_or_default(),
-        };
+        let place = Place::Node { join, cgroups, init: init.unwrap_or_default() };
 
         let config = vec!["--config".to_owned(), text(&dir.join("containerd.toml"))];
         let mut containerd = Daemon::start(state, &place, "containerd", "containerd", config)?;
@@ -84,11 +68,7 @@ impl Node {
             version.args(["--timeout", "2s", "version"]);
             spawn::run(version).is_ok()
         })?;
-        Ok(Self {
-            place,
-            _containerd: containerd,
-            _unshare: unshare,
-        })
+        Ok(Self { place, _containerd: containerd, _unshare: unshare })
     }
 
     /// For running programs in it.
@@ -98,25 +78,21 @@ impl Node {
 
     /// Puts an OCI archive among the node's images, under the name it carries.
     pub(crate) fn import_image(&self, archive: &Path) -> Result<(), Error> {
-        let archive = archive
-            .canonicalize()
-            .map_err(Error::file("find", archive))?;
+        let archive = archive.canonicalize().map_err(Error::file("find", archive))?;
         let mut command = self.place.command(Path::new("ctr"));
-        command
-            .args(["--namespace", "k8s.io", "images", "import"])
-            .arg(archive);
+        command.args(["--namespace", "k8s.io", "images", "import"]).arg(archive);
         spawn::run(command).map(drop)
     }
 }
 
 /// Makes a cgroup below this process's own in every hierarchy that has controllers.
 fn make_cgroups(state: &State) -> Result<(), Error> {
-    let own = fs::read_to_string("/proc/self/cgroup")
-        .map_err(Error::file("read", "/proc/self/cgroup"))?;
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(Error::file("read", "/proc/self/cgroup"))?;
     let own = hierarchies(&own);
     if !own.iter().any(|(controllers, _)| controllers == "memory") {
         return Err(Error::Unsupported(
-            "this machine has no cgroup v1 memory controller, and the test node has not been made for cgroup v2".to_owned(),
+            "this machine has no cgroup v1 memory controller, and the test node has not been made for cgroup v2"
+                .to_owned(),
         ));
     }
     let name = state.dir().file_name().unwrap_or_default();
@@ -128,8 +104,7 @@ fn make_cgroups(state: &State) -> Result<(), Error> {
         // The kernel leaves both empty in a new cpuset, and then no process may enter it.
         if controllers == "cpuset" {
             for file in ["cpuset.cpus", "cpuset.mems"] {
-                let inherited =
-                    fs::read(parent.join(file)).map_err(Error::file("read", parent.join(file)))?;
+                let inherited = fs::read(parent.join(file)).map_err(Error::file("read", parent.join(file)))?;
                 write(&dir.join(file), inherited)?;
             }
         }
@@ -156,10 +131,7 @@ mod tests {
     fn each_hierarchy_with_controllers_is_found() {
         let text = "9:name=systemd:/a\n4:memory:/b:c\n2:cpu,cpuacct:/\n0::/unified\n";
         let expected = [("systemd", "/a"), ("memory", "/b:c"), ("cpu,cpuacct", "/")];
-        assert_eq!(
-            hierarchies(text),
-            expected.map(|(name, path)| (name.to_owned(), path.to_owned()))
-        );
+        assert_eq!(hierarchies(text), expected.map(|(name, path)| (name.to_owned(), path.to_owned())));
     }
 
     #[test]

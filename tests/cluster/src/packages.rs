@@ -29,10 +29,7 @@ pub const CLUSTER: &[Package] = &[
     package("bash", &["bash"]),
     package("conntrack", &["conntrack"]),
     package("containerd", &["containerd", "ctr"]),
-    package(
-        "containernetworking-plugins",
-        &["/usr/lib/cni/bridge", "/usr/lib/cni/portmap"],
-    ),
+    package("containernetworking-plugins", &["/usr/lib/cni/bridge", "/usr/lib/cni/portmap"]),
     package("ethtool", &["ethtool"]),
     package("iproute2", &["ip"]),
     package("ipset", &["ipset"]),
@@ -42,10 +39,8 @@ pub const CLUSTER: &[Package] = &[
 ];
 
 /// For [`crate::Image`].
-pub const IMAGE: &[Package] = &[
-    package("binutils", &["objcopy"]),
-    package("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"]),
-];
+pub const IMAGE: &[Package] =
+    &[package("binutils", &["objcopy"]), package("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"])];
 
 /// Makes sure of `packages`: installs what is missing when this is root on Debian.
 ///
@@ -75,12 +70,7 @@ pub fn require(packages: &[Package]) -> Result<(), Error> {
 /// The packages of which something is missing, with what.
 fn missing(packages: &[Package]) -> Vec<(Package, Vec<&'static str>)> {
     let absent = |package: &Package| {
-        let list: Vec<_> = package
-            .brings
-            .iter()
-            .copied()
-            .filter(|name| find(name).is_none())
-            .collect();
+        let list: Vec<_> = package.brings.iter().copied().filter(|name| find(name).is_none()).collect();
         (!list.is_empty()).then_some((*package, list))
     };
     packages.iter().filter_map(absent).collect()
@@ -90,15 +80,9 @@ fn refuse(absent: &[(Package, Vec<&str>)]) -> Result<(), Error> {
     if absent.is_empty() {
         return Ok(());
     }
-    let missing: Vec<_> = absent
-        .iter()
-        .flat_map(|(_, list)| list.iter().copied())
-        .collect();
+    let missing: Vec<_> = absent.iter().flat_map(|(_, list)| list.iter().copied()).collect();
     let packages: Vec<_> = absent.iter().map(|(package, _)| package.name).collect();
-    Err(Error::Missing {
-        missing: missing.join(", "),
-        packages: packages.join(" "),
-    })
+    Err(Error::Missing { missing: missing.join(", "), packages: packages.join(" ") })
 }
 
 /// Whether this process has user id 0.
@@ -125,10 +109,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_its_package_and_the_way_out() {
-        let packages = [
-            package("util-linux", &["sh"]),
-            package("nowhere", &["no-such-program", "sh", "/no/such/file"]),
-        ];
+        let packages =
+            [package("util-linux", &["sh"]), package("nowhere", &["no-such-program", "sh", "/no/such/file"])];
         let said = refuse(&missing(&packages)).unwrap_err().to_string();
         assert!(said.contains("no-such-program, /no/such/file."), "{said}");
         assert!(said.contains("apt-get install nowhere)"), "{said}");

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 use crate::Error;
@@ -35,40 +35,18 @@ impl Pki {
         let pki = Self { dir };
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        ca.distinguished_name
-            .push(DnType::CommonName, "test-cluster-ca");
-        let ca = KeyPair::generate()
-            .and_then(|key| CertifiedIssuer::self_signed(ca, key))
-            .map_err(of("ca"))?;
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        ca.distinguished_name.push(DnType::CommonName, "test-cluster-ca");
+        let ca = KeyPair::generate().and_then(|key| CertifiedIssuer::self_signed(ca, key)).map_err(of("ca"))?;
         write(&pki.path("ca.crt"), ca.pem())?;
 
-        let server =
-            CertificateParams::new(APISERVER_NAMES.map(str::to_owned)).map_err(of("apiserver"))?;
-        pki.leaf(
-            &ca,
-            "apiserver",
-            "kube-apiserver",
-            None,
-            ExtendedKeyUsagePurpose::ServerAuth,
-            server,
-        )?;
-        for (file, user, group) in [
-            ("admin", "admin", "system:masters"),
-            ("kubelet", "system:node:node1", "system:nodes"),
-        ] {
+        let server = CertificateParams::new(APISERVER_NAMES.map(str::to_owned)).map_err(of("apiserver"))?;
+        pki.leaf(&ca, "apiserver", "kube-apiserver", None, ExtendedKeyUsagePurpose::ServerAuth, server)?;
+        for (file, user, group) in
+            [("admin", "admin", "system:masters"), ("kubelet", "system:node:node1", "system:nodes")]
+        {
             let client = CertificateParams::default();
-            pki.leaf(
-                &ca,
-                file,
-                user,
-                Some(group),
-                ExtendedKeyUsagePurpose::ClientAuth,
-                client,
-            )?;
+            pki.leaf(&ca, file, user, Some(group), ExtendedKeyUsagePurpose::ClientAuth, client)?;
         }
 
         let accounts = KeyPair::generate().map_err(of("service accounts"))?;
@@ -112,9 +90,7 @@ impl Pki {
         mut params: CertificateParams,
     ) -> Result<(), Error> {
         if let Some(group) = group {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, group);
+            params.distinguished_name.push(DnType::OrganizationName, group);
         }
         params.distinguished_name.push(DnType::CommonName, user);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -26,19 +26,10 @@ impl Place {
     pub(crate) fn command(&self, program: &Path) -> Command {
         match self {
             Self::Machine => tethered(program),
-            Self::Node {
-                join,
-                cgroups,
-                init,
-            } => {
+            Self::Node { join, cgroups, init } => {
                 let mut command = tethered("sh");
-                command
-                    .arg(join)
-                    .arg(cgroups)
-                    .args(["nsenter", "-t", &init.to_string()]);
-                command
-                    .args(["-m", "-p", "-n", "-u", "-i", "-C", "--"])
-                    .arg(program);
+                command.arg(join).arg(cgroups).args(["nsenter", "-t", &init.to_string()]);
+                command.args(["-m", "-p", "-n", "-u", "-i", "-C", "--"]).arg(program);
                 command
             }
         }

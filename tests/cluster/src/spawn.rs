@@ -31,11 +31,7 @@ static FORKER: LazyLock<Sender<Request>> = LazyLock::new(|| {
 /// the terminal reaches the owner only, which then decides the order in which things end.
 pub fn tethered(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .process_group(0)
-        .stdin(Stdio::null());
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).process_group(0).stdin(Stdio::null());
     // Not everybody's PATH has the places where Debian keeps iptables and runc.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
@@ -61,9 +57,7 @@ pub fn spawn(command: Command) -> Result<Child, Error> {
 pub(crate) fn output(mut command: Command) -> Result<Output, Error> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = line(&command);
-    spawn(command)?
-        .wait_with_output()
-        .map_err(|source| Error::Start { program, source })
+    spawn(command)?.wait_with_output().map_err(|source| Error::Start { program, source })
 }
 
 /// Runs a [`tethered`] command and returns its standard output.
@@ -84,11 +78,7 @@ pub(crate) fn checked(command: String, output: &Output) -> Result<String, Error>
     if said.is_empty() {
         said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     }
-    Err(Error::Failed {
-        command,
-        status: output.status.to_string(),
-        output: said,
-    })
+    Err(Error::Failed { command, status: output.status.to_string(), output: said })
 }
 
 /// The command line as a person would have typed it, without the tether.
@@ -97,11 +87,7 @@ pub(crate) fn line(command: &Command) -> String {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let skip = if words.first().is_some_and(|word| word == "setpriv") {
-        4
-    } else {
-        0
-    };
+    let skip = if words.first().is_some_and(|word| word == "setpriv") { 4 } else { 0 };
     words.get(skip..).unwrap_or_default().join(" ")
 }
 
@@ -120,12 +106,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        assert!(
-            run(tethered("/no/such/program"))
-                .unwrap_err()
-                .to_string()
-                .contains("/no/such/program")
-        );
+        assert!(run(tethered("/no/such/program")).unwrap_err().to_string().contains("/no/such/program"));
     }
 
     #[test]

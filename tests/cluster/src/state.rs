@@ -97,10 +97,7 @@ pub(crate) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Error> {
 
 /// Cleans up after owners under `base` that are dead.
 fn sweep(base: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(base)
-        .map_err(Error::file("list", base))?
-        .flatten()
-    {
+    for entry in fs::read_dir(base).map_err(Error::file("list", base))?.flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
@@ -111,11 +108,7 @@ fn sweep(base: &Path) -> Result<(), Error> {
         let Some((pid, then)) = owner.split_once(' ') else {
             continue;
         };
-        let alive = pid
-            .parse()
-            .ok()
-            .and_then(began)
-            .is_some_and(|now| now == then);
+        let alive = pid.parse().ok().and_then(began).is_some_and(|now| now == then);
         if !alive {
             drop(clean(&entry.path(), Stdio::null())?.wait());
         }
@@ -134,21 +127,14 @@ fn clean(dir: &Path, stdin: Stdio) -> Result<Child, Error> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|source| Error::Start {
-            program: "sh".to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Start { program: "sh".to_owned(), source })
 }
 
 /// When the process started, in clock ticks since boot (proc_pid_stat(5), field 22); none if there is no such process.
 fn began(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name in parentheses may itself hold spaces and parentheses.
-    stat.rsplit_once(") ")?
-        .1
-        .split(' ')
-        .nth(19)
-        .map(str::to_owned)
+    stat.rsplit_once(") ")?.1.split(' ').nth(19).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -172,25 +158,14 @@ mod tests {
         fs::create_dir(&dead).unwrap();
         let mut left = Command::new("sleep").arg("600").spawn().unwrap();
         let mut other = Command::new("sleep").arg("600").spawn().unwrap();
-        fs::write(
-            dead.join("processes"),
-            format!(
-                "{} {}\n{} 1\n",
-                left.id(),
-                began(left.id()).unwrap(),
-                other.id()
-            ),
-        )
-        .unwrap();
+        fs::write(dead.join("processes"), format!("{} {}\n{} 1\n", left.id(), began(left.id()).unwrap(), other.id()))
+            .unwrap();
         // This process's pid, but not its start: the owner died and its number came round again.
         fs::write(dead.join("owner"), format!("{} 1", std::process::id())).unwrap();
         sweep(base.path()).unwrap();
         assert!(!dead.exists());
         assert!(!left.wait().unwrap().success());
-        assert!(
-            other.try_wait().unwrap().is_none(),
-            "a process that only has the same number was ended"
-        );
+        assert!(other.try_wait().unwrap().is_none(), "a process that only has the same number was ended");
         other.kill().unwrap();
         other.wait().unwrap();
     }

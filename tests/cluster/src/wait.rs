@@ -4,10 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Asks every 50 ms until `condition` is true or fails; false when `limit` has passed.
-pub(crate) fn until<E>(
-    limit: Duration,
-    mut condition: impl FnMut() -> Result<bool, E>,
-) -> Result<bool, E> {
+pub(crate) fn until<E>(limit: Duration, mut condition: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
     let deadline = Instant::now() + limit;
     loop {
         if condition()? {

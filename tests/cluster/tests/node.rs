@@ -53,20 +53,8 @@ fn pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
     let mut cluster = Cluster::start().unwrap();
     let kubectl = cluster.client().clone();
     kubectl.run(&["create", "namespace", "strict"]).unwrap();
-    kubectl
-        .run(&[
-            "label",
-            "namespace",
-            "strict",
-            "pod-security.kubernetes.io/enforce=restricted",
-        ])
-        .unwrap();
-    kubectl
-        .run_with(
-            &["apply", "-f", "-"],
-            &pod("idle", "localhost/pause:1", &[]),
-        )
-        .unwrap();
+    kubectl.run(&["label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted"]).unwrap();
+    kubectl.run_with(&["apply", "-f", "-"], &pod("idle", "localhost/pause:1", &[])).unwrap();
     wait_for(&kubectl, "idle", "Running");
 
     let out = tempfile::tempdir().unwrap();
@@ -76,71 +64,25 @@ fn pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
 
     // The unmodified client loads as a user without a name to the machine, on a read-only root.
     let import = "import os, ssl, sp_api.api, sp_api.base; print(os.getuid(), len(ssl.create_default_context().get_ca_certs()) > 0)";
-    kubectl
-        .run_with(
-            &["apply", "-f", "-"],
-            &pod("client", agent::REFERENCE, &["-c", import]),
-        )
-        .unwrap();
+    kubectl.run_with(&["apply", "-f", "-"], &pod("client", agent::REFERENCE, &["-c", import])).unwrap();
     wait_for(&kubectl, "client", "Succeeded");
-    assert_eq!(
-        kubectl
-            .run(&["logs", "client", "-n", "strict"])
-            .unwrap()
-            .trim(),
-        "65532 True"
-    );
+    assert_eq!(kubectl.run(&["logs", "client", "-n", "strict"]).unwrap().trim(), "65532 True");
 
     // A pod behind a Service, reached by name from another and through a forward from here.
     let serve = "import http.server as h; h.HTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()";
-    kubectl
-        .run_with(
-            &["apply", "-f", "-"],
-            &pod("web", agent::REFERENCE, &["-c", serve]),
-        )
-        .unwrap();
-    kubectl
-        .run(&[
-            "expose",
-            "pod",
-            "web",
-            "--port=80",
-            "--target-port=8000",
-            "-n",
-            "strict",
-        ])
-        .unwrap();
+    kubectl.run_with(&["apply", "-f", "-"], &pod("web", agent::REFERENCE, &["-c", serve])).unwrap();
+    kubectl.run(&["expose", "pod", "web", "--port=80", "--target-port=8000", "-n", "strict"]).unwrap();
     wait_for(&kubectl, "web", "Running");
     let fetch = "import time, urllib.request as u\n\
         for again in range(100):\n  \
         try: print(u.urlopen('http://web.strict.svc.cluster.local/etc/passwd').status); break\n  \
         except OSError: time.sleep(0.1)";
-    kubectl
-        .run_with(
-            &["apply", "-f", "-"],
-            &pod("fetch", agent::REFERENCE, &["-c", fetch]),
-        )
-        .unwrap();
+    kubectl.run_with(&["apply", "-f", "-"], &pod("fetch", agent::REFERENCE, &["-c", fetch])).unwrap();
     wait_for(&kubectl, "fetch", "Succeeded");
-    assert_eq!(
-        kubectl
-            .run(&["logs", "fetch", "-n", "strict"])
-            .unwrap()
-            .trim(),
-        "200"
-    );
+    assert_eq!(kubectl.run(&["logs", "fetch", "-n", "strict"]).unwrap().trim(), "200");
 
-    let service = kubectl
-        .run(&[
-            "get",
-            "service",
-            "web",
-            "-n",
-            "strict",
-            "-o",
-            "jsonpath={.spec.clusterIP}:80",
-        ])
-        .unwrap();
+    let service =
+        kubectl.run(&["get", "service", "web", "-n", "strict", "-o", "jsonpath={.spec.clusterIP}:80"]).unwrap();
     let forward = cluster.forward(&service).unwrap();
     let address = forward.address();
     let mut web = TcpStream::connect(address).unwrap();
@@ -149,26 +91,18 @@ fn pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
     web.read_to_string(&mut said).unwrap();
     assert!(said.ends_with("nonroot:x:65532:\n"), "{said}");
     drop(forward);
-    eventually("the forwarded port is closed", || {
-        TcpStream::connect(address).is_err()
-    });
+    eventually("the forwarded port is closed", || TcpStream::connect(address).is_err());
 
     let name = cluster.in_node(&["hostname"]).unwrap();
     assert_eq!(String::from_utf8_lossy(&name.stdout).trim(), "node1");
 
-    let answers = || {
-        kubectl
-            .run(&["get", "--raw=/livez", "--request-timeout=1s"])
-            .is_ok()
-    };
+    let answers = || kubectl.run(&["get", "--raw=/livez", "--request-timeout=1s"]).is_ok();
     cluster.pause_apiserver().unwrap();
     assert!(!answers());
     cluster.resume_apiserver().unwrap();
     assert!(answers());
     cluster.restart_apiserver().unwrap();
-    kubectl
-        .run(&["get", "pod", "idle", "-n", "strict"])
-        .unwrap();
+    kubectl.run(&["get", "pod", "idle", "-n", "strict"]).unwrap();
 
     let dir = cluster.state_dir().to_owned();
     let cgroups = fs::read_to_string(dir.join("cgroups")).unwrap();
@@ -193,9 +127,7 @@ fn two_nodes_run_at_once_and_a_killed_owner_leaves_nothing() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("every process it started is gone", || {
-        started
-            .iter()
-            .all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        started.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
     });
     eventually("the directory is gone", || !dir.exists());
     assert_gone(&dir, &cgroups);

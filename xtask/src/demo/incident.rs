@@ -109,10 +109,7 @@ pub(super) fn restore(contained: Contained<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn all(
-    probes: &[Arc<Probe>],
-    done: fn(&Result<(), String>) -> bool,
-) -> anyhow::Result<Vec<(String, Instant)>> {
+async fn all(probes: &[Arc<Probe>], done: fn(&Result<(), String>) -> bool) -> anyhow::Result<Vec<(String, Instant)>> {
     let mut calls = JoinSet::new();
     for probe in probes {
         let probe = probe.clone();

@@ -11,7 +11,7 @@ use crate::{check::show, shell};
 /// A cluster, and how images get into it.
 pub(super) enum Place {
     /// Made for the demo, gone with it.
-    Own(Cluster),
+    Own(Box<Cluster>),
     /// A context of the user's kubeconfig.
     Context { name: String, kubectl: Kubectl, load: Option<String> },
 }
@@ -19,12 +19,13 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn open(arguments: &Arguments) -> anyhow::Result<Self> {
         let place = match &arguments.context {
-            None => Self::Own(Cluster::start().context("a cluster of the demo's own cannot be made; --context NAME uses one of yours")?),
-            Some(name) => Self::Context {
-                name: name.clone(),
-                kubectl: Kubectl::for_context(name),
-                load: arguments.load.clone(),
-            },
+            None => Self::Own(Box::new(
+                Cluster::start()
+                    .context("a cluster of the demo's own cannot be made; --context NAME uses one of yours")?,
+            )),
+            Some(name) => {
+                Self::Context { name: name.clone(), kubectl: Kubectl::for_context(name), load: arguments.load.clone() }
+            }
         };
         show(&place.kubectl().run(&["get", "nodes", "-o", "wide"])?);
         Ok(place)

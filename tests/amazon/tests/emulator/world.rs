@@ -28,17 +28,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        Self {
-            status,
-            headers,
-            body: response.json().await.expect("the body is JSON"),
-        }
+        Self { status, headers, body: response.json().await.expect("the body is JSON") }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("header values are text"))
+        self.headers.get(name).map(|value| value.to_str().expect("header values are text"))
     }
 
     /// Status, code and details of an SP-API error.
@@ -63,11 +57,7 @@ impl World {
     pub(crate) async fn serving(region: Region, clock: Clock) -> Self {
         let mut seed = Seed::made_up().expect("there is randomness");
         let made_up = Seed::made_up().expect("there is randomness");
-        let application: Application = made_up
-            .applications
-            .into_iter()
-            .next()
-            .expect("one application");
+        let application: Application = made_up.applications.into_iter().next().expect("one application");
         seed.region = region;
         seed.sellers.push(Seller {
             seller_id: "A0EUROPEANSELL".to_owned(),
@@ -78,21 +68,10 @@ impl World {
             suspended: vec![DE.to_owned()],
         });
         seed.applications.push(application);
-        let emulator = Emulator::start_at(seed.clone(), clock)
-            .await
-            .expect("the emulator starts");
-        let ca = Certificate::from_pem(emulator.ca_pem().expect("it has its own").as_bytes())
-            .expect("the CA is PEM");
-        let client = Client::builder()
-            .tls_certs_only([ca])
-            .no_proxy()
-            .build()
-            .expect("the client is right");
-        Self {
-            emulator,
-            seed,
-            client,
-        }
+        let emulator = Emulator::start_at(seed.clone(), clock).await.expect("the emulator starts");
+        let ca = Certificate::from_pem(emulator.ca_pem().expect("it has its own").as_bytes()).expect("the CA is PEM");
+        let client = Client::builder().tls_certs_only([ca]).no_proxy().build().expect("the client is right");
+        Self { emulator, seed, client }
     }
 
     pub(crate) fn seller(&self, number: usize) -> &Seller {
@@ -100,21 +79,13 @@ impl World {
     }
 
     fn application(&self, client_id: &str) -> &Application {
-        self.seed
-            .applications
-            .iter()
-            .find(|one| one.client_id == client_id)
-            .expect("seeded")
+        self.seed.applications.iter().find(|one| one.client_id == client_id).expect("seeded")
     }
 
     /// The right parameters of a refresh for this seller.
     pub(crate) fn refresh_parameters(&self, number: usize) -> Vec<(&'static str, String)> {
         let seller = self.seller(number);
-        let secret = self
-            .application(&seller.client_id)
-            .client_secret
-            .expose()
-            .to_owned();
+        let secret = self.application(&seller.client_id).client_secret.expose().to_owned();
         vec![
             ("grant_type", "refresh_token".to_owned()),
             ("refresh_token", seller.refresh_token.expose().to_owned()),
@@ -124,8 +95,7 @@ impl World {
     }
 
     pub(crate) fn login(&self) -> RequestBuilder {
-        self.client
-            .post(format!("{}/auth/o2/token", self.emulator.https_url()))
+        self.client.post(format!("{}/auth/o2/token", self.emulator.https_url()))
     }
 
     pub(crate) async fn refresh(&self, number: usize) -> Answer {
@@ -134,30 +104,16 @@ impl World {
 
     pub(crate) async fn token(&self, number: usize) -> String {
         let answer = self.refresh(number).await;
-        answer.body["access_token"]
-            .as_str()
-            .expect("the refresh is granted")
-            .to_owned()
+        answer.body["access_token"].as_str().expect("the refresh is granted").to_owned()
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.client
-            .get(format!("{}{path}", self.emulator.https_url()))
+        self.client.get(format!("{}{path}", self.emulator.https_url()))
     }
 
     /// A call with this token and these parameters.
-    pub(crate) async fn call(
-        &self,
-        token: &str,
-        path: &str,
-        parameters: &[(&str, &str)],
-    ) -> Answer {
-        send(
-            self.get(path)
-                .header("x-amz-access-token", token)
-                .query(parameters),
-        )
-        .await
+    pub(crate) async fn call(&self, token: &str, path: &str, parameters: &[(&str, &str)]) -> Answer {
+        send(self.get(path).header("x-amz-access-token", token).query(parameters)).await
     }
 }
 
@@ -167,9 +123,5 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
 
 /// The texts under this key of every element.
 pub(crate) fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
-    list.as_array()
-        .expect("a list")
-        .iter()
-        .map(|one| one[key].as_str().expect("a text"))
-        .collect()
+    list.as_array().expect("a list").iter().map(|one| one[key].as_str().expect("a text")).collect()
 }

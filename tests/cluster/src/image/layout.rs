@@ -21,8 +21,7 @@ pub(super) struct Entry {
 /// By path without the leading `/`; a directory comes before what is in it.
 pub(super) type Entries = BTreeMap<PathBuf, Entry>;
 
-const PASSWD: &str =
-    "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
+const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -35,11 +34,7 @@ pub(super) fn lay_out(parts: &[Part]) -> Result<Entries, Error> {
     for part in parts {
         match part {
             Part::File { from, to } => add_file(&mut entries, from, to)?,
-            Part::Tree {
-                from,
-                to,
-                leave_out,
-            } => add_tree(&mut entries, from, to, *leave_out)?,
+            Part::Tree { from, to, leave_out } => add_tree(&mut entries, from, to, *leave_out)?,
             Part::Program { from, to } => add_program(&mut entries, from, to)?,
             Part::Libraries { of } => add_libraries(&mut entries, of)?,
         }
@@ -48,8 +43,7 @@ pub(super) fn lay_out(parts: &[Part]) -> Result<Entries, Error> {
 }
 
 fn add_program(entries: &mut Entries, from: &Path, to: &Path) -> Result<(), Error> {
-    let dir =
-        tempfile::tempdir().map_err(Error::file("create a directory in", std::env::temp_dir()))?;
+    let dir = tempfile::tempdir().map_err(Error::file("create a directory in", std::env::temp_dir()))?;
     let stripped = dir.path().join("program");
     let mut objcopy = tethered("objcopy");
     objcopy.arg("--strip-debug").arg(from).arg(&stripped);
@@ -60,20 +54,9 @@ fn add_program(entries: &mut Entries, from: &Path, to: &Path) -> Result<(), Erro
 
     add(entries, Path::new("/etc/passwd"), PASSWD.into(), 0o644);
     add(entries, Path::new("/etc/group"), GROUP.into(), 0o644);
-    add(
-        entries,
-        Path::new("/etc/nsswitch.conf"),
-        NSSWITCH.into(),
-        0o644,
-    );
+    add(entries, Path::new("/etc/nsswitch.conf"), NSSWITCH.into(), 0o644);
     add_file(entries, Path::new(CERTIFICATES), Path::new(CERTIFICATES))?;
-    entries.insert(
-        "tmp".into(),
-        Entry {
-            bytes: None,
-            mode: 0o1777,
-        },
-    );
+    entries.insert("tmp".into(), Entry { bytes: None, mode: 0o1777 });
     Ok(())
 }
 
@@ -82,10 +65,7 @@ fn add_libraries(entries: &mut Entries, of: &Path) -> Result<(), Error> {
     for library in libraries(of)? {
         add_file(entries, &library, &library)?;
         let beside = library.parent().filter(|_| library.ends_with("libc.so.6"));
-        for resolver in RESOLVERS
-            .iter()
-            .filter_map(|name| beside.map(|dir| dir.join(name)))
-        {
+        for resolver in RESOLVERS.iter().filter_map(|name| beside.map(|dir| dir.join(name))) {
             if resolver.exists() {
                 add_file(entries, &resolver, &resolver)?;
             }
@@ -94,12 +74,7 @@ fn add_libraries(entries: &mut Entries, of: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn add_tree(
-    entries: &mut Entries,
-    from: &Path,
-    to: &Path,
-    leave_out: fn(&str) -> bool,
-) -> Result<(), Error> {
+fn add_tree(entries: &mut Entries, from: &Path, to: &Path, leave_out: fn(&str) -> bool) -> Result<(), Error> {
     for entry in fs::read_dir(from).map_err(Error::file("list", from))? {
         let name = entry.map_err(Error::file("list", from))?.file_name();
         if leave_out(&name.to_string_lossy()) {
@@ -117,38 +92,17 @@ fn add_tree(
 
 fn add_file(entries: &mut Entries, from: &Path, to: &Path) -> Result<(), Error> {
     let bytes = fs::read(from).map_err(Error::file("read", from))?;
-    let mode = fs::metadata(from)
-        .map_err(Error::file("read", from))?
-        .permissions()
-        .mode();
-    add(
-        entries,
-        to,
-        bytes,
-        if mode & 0o111 == 0 { 0o644 } else { 0o755 },
-    );
+    let mode = fs::metadata(from).map_err(Error::file("read", from))?.permissions().mode();
+    add(entries, to, bytes, if mode & 0o111 == 0 { 0o644 } else { 0o755 });
     Ok(())
 }
 
 fn add(entries: &mut Entries, to: &Path, bytes: Vec<u8>, mode: u32) {
     let to = to.strip_prefix("/").unwrap_or(to);
-    for dir in to
-        .ancestors()
-        .skip(1)
-        .filter(|dir| !dir.as_os_str().is_empty())
-    {
-        entries.entry(dir.to_owned()).or_insert(Entry {
-            bytes: None,
-            mode: 0o755,
-        });
+    for dir in to.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()) {
+        entries.entry(dir.to_owned()).or_insert(Entry { bytes: None, mode: 0o755 });
     }
-    entries.insert(
-        to.to_owned(),
-        Entry {
-            bytes: Some(bytes),
-            mode,
-        },
-    );
+    entries.insert(to.to_owned(), Entry { bytes: Some(bytes), mode });
 }
 
 fn libraries(of: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -162,11 +116,7 @@ fn libraries(of: &Path) -> Result<Vec<PathBuf>, Error> {
     let text = spawn::checked(line, &output)?;
     named(&text).map_err(|missing| Error::Missing {
         missing: format!("{missing} (of {})", of.display()),
-        packages: packages::IMAGE
-            .iter()
-            .map(|package| package.name)
-            .collect::<Vec<_>>()
-            .join(" "),
+        packages: packages::IMAGE.iter().map(|package| package.name).collect::<Vec<_>>().join(" "),
     })
 }
 
@@ -200,20 +150,14 @@ mod tests {
 
     #[test]
     fn a_library_that_is_not_found_is_an_error_with_its_name() {
-        assert_eq!(
-            named("\tliblost.so.1 => not found\n").unwrap_err(),
-            "liblost.so.1"
-        );
+        assert_eq!(named("\tliblost.so.1 => not found\n").unwrap_err(), "liblost.so.1");
     }
 
     #[test]
     fn every_directory_on_the_way_is_an_entry() {
         let mut entries = Entries::new();
         add(&mut entries, Path::new("/a/b/c"), b"x".to_vec(), 0o644);
-        let names: Vec<_> = entries
-            .keys()
-            .map(|path| path.display().to_string())
-            .collect();
+        let names: Vec<_> = entries.keys().map(|path| path.display().to_string()).collect();
         assert_eq!(names, ["a", "a/b", "a/b/c"]);
     }
 }

@@ -17,11 +17,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The archive's bytes.
 pub(super) fn archive(image: &Image, entries: &Entries) -> Vec<u8> {
     let layer = tar(entries.iter().map(|(path, entry)| (path.as_path(), entry)));
-    let env: Vec<_> = image
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let env: Vec<_> = image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -50,24 +46,11 @@ pub(super) fn archive(image: &Image, entries: &Entries) -> Vec<u8> {
         "io.containerd.image.name": image.reference,
         "org.opencontainers.image.ref.name": image.reference.rsplit(':').next(),
     });
-    let index = json!({"schemaVersion": 2, "manifests": [described]})
-        .to_string()
-        .into_bytes();
+    let index = json!({"schemaVersion": 2, "manifests": [described]}).to_string().into_bytes();
 
     let mut files = Entries::new();
-    let mut file = |path: String, bytes| {
-        files.insert(
-            path.into(),
-            Entry {
-                bytes: Some(bytes),
-                mode: 0o644,
-            },
-        )
-    };
-    file(
-        "oci-layout".to_owned(),
-        br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
-    );
+    let mut file = |path: String, bytes| files.insert(path.into(), Entry { bytes: Some(bytes), mode: 0o644 });
+    file("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec());
     file("index.json".to_owned(), index);
     for blob in [config, manifest, layer] {
         file(format!("blobs/sha256/{}", hex(&blob)), blob);
@@ -80,19 +63,13 @@ fn tar<'a>(entries: impl Iterator<Item = (&'a Path, &'a Entry)>) -> Vec<u8> {
     for (path, entry) in entries {
         let bytes = entry.bytes.as_deref().unwrap_or_default();
         let mut header = Header::new_gnu();
-        header.set_entry_type(if entry.bytes.is_some() {
-            EntryType::Regular
-        } else {
-            EntryType::Directory
-        });
+        header.set_entry_type(if entry.bytes.is_some() { EntryType::Regular } else { EntryType::Directory });
         header.set_mode(entry.mode);
         header.set_size(bytes.len() as u64);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
-        builder
-            .append_data(&mut header, path, bytes)
-            .expect("memory takes every byte, and paths are relative");
+        builder.append_data(&mut header, path, bytes).expect("memory takes every byte, and paths are relative");
     }
     builder.into_inner().expect("memory takes every byte")
 }
@@ -160,21 +137,14 @@ mod tests {
         sample(dir.path()).write(&out).unwrap();
         let files = read(&fs::read(out).unwrap());
         let blob = |described: &Value| {
-            let name = described["digest"]
-                .as_str()
-                .unwrap()
-                .strip_prefix("sha256:")
-                .unwrap();
+            let name = described["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             let bytes = &files[Path::new("blobs/sha256").join(name).as_path()];
             assert_eq!(hex(bytes), name);
             assert_eq!(described["size"], bytes.len());
             bytes.clone()
         };
         let index: Value = serde_json::from_slice(&files[Path::new("index.json")]).unwrap();
-        assert_eq!(
-            index["manifests"][0]["annotations"]["io.containerd.image.name"],
-            "localhost/sample:dev"
-        );
+        assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "localhost/sample:dev");
         let manifest: Value = serde_json::from_slice(&blob(&index["manifests"][0])).unwrap();
         let config: Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
         let layer = blob(&manifest["layers"][0]);
@@ -184,19 +154,12 @@ mod tests {
 
         let inside = read(&layer);
         assert_eq!(inside[Path::new("data/sub/b")], b"bb");
-        for needed in [
-            "usr/local/bin/sh",
-            "etc/passwd",
-            "etc/nsswitch.conf",
-            "etc/ssl/certs/ca-certificates.crt",
-            "tmp",
-        ] {
+        for needed in
+            ["usr/local/bin/sh", "etc/passwd", "etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt", "tmp"]
+        {
             assert!(inside.contains_key(Path::new(needed)), "{needed}");
         }
-        assert!(
-            inside.keys().any(|path| path.ends_with("libc.so.6")),
-            "the program's libraries"
-        );
+        assert!(inside.keys().any(|path| path.ends_with("libc.so.6")), "the program's libraries");
     }
 
     #[test]
@@ -217,10 +180,7 @@ mod tests {
     fn a_file_that_is_not_there_is_refused_and_nothing_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("image.tar");
-        let refused = Image::new("localhost/x:dev")
-            .file("/no/such/file", "/x")
-            .write(&out)
-            .unwrap_err();
+        let refused = Image::new("localhost/x:dev").file("/no/such/file", "/x").write(&out).unwrap_err();
         assert!(refused.to_string().contains("/no/such/file"), "{refused}");
         assert!(!out.exists());
     }

@@ -20,11 +20,7 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) fn naming(dir: &Path) -> Vec<String> {
     let dir = dir.display().to_string();
     let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok();
-    processes()
-        .filter_map(line)
-        .filter(|line| line.contains(&dir))
-        .map(|line| line.replace('\0', " "))
-        .collect()
+    processes().filter_map(line).filter(|line| line.contains(&dir)).map(|line| line.replace('\0', " ")).collect()
 }
 
 /// Processes started by `pid`, and by those.
@@ -41,18 +37,13 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
 /// The first line that `child` writes, as a path.
 pub(crate) fn first_line(child: &mut Child) -> PathBuf {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(!line.is_empty(), "it ended without a word");
     line.trim().into()
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

@@ -62,7 +62,7 @@ fn promise_2_operations_end_where_grant_or_connection_end_them() {
     let items = format!("/catalog/2022-04-01/items?marketplaceIds={US}&keywords=mug");
     gateway.call(&token).get(&items).is_served();
 
-    tenant.grant("agent", &tenant.scope_allowing(&["catalog/2022-04-01/searchCatalogItems"]));
+    tenant.grant("agent", &tenant.scope_allowing(&["catalog-items/2022-04-01/searchCatalogItems"]));
     within(SOON, "orders are refused", || (gateway.call(&token).orders(US).status == 403).then_some(()));
     let refused = gateway.call(&token).orders(US);
     refused.is_refused(403, "OperationNotAllowed");
