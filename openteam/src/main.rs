@@ -1,6 +1,7 @@
 //! `openteam`: the roles and the commands, in one binary.
 
 mod journal;
+mod keyset;
 mod manifest;
 mod runtime_token;
 mod seal_command;
@@ -28,6 +29,12 @@ enum Command {
     Seal(seal_command::Arguments),
     /// Issue a RuntimeToken: its manifest on standard output, its text, once, on standard error
     RuntimeToken(runtime_token::Arguments),
+    /// Make a keyset, for keeping it elsewhere than in a Secret
+    Keyset {
+        /// What to do
+        #[command(subcommand)]
+        command: keyset::Command,
+    },
     /// Print the records of a journal directory as JSON lines
     Journal(journal::Arguments),
     /// Print a completion script for a shell
@@ -48,6 +55,7 @@ fn main() -> anyhow::Result<()> {
             Command::Recorder(arguments) => Ok(recorder::run(arguments).await?),
             Command::Seal(arguments) => seal_command::run(arguments).await,
             Command::RuntimeToken(arguments) => runtime_token::run(&arguments),
+            Command::Keyset { command } => keyset::run(&command),
             Command::Journal(arguments) => journal::run(&arguments),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "openteam", &mut std::io::stdout());

@@ -11,7 +11,10 @@ use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::me
 use kube::{Api, Client, api::PostParams};
 use seal::{Keyset, PrivateKey, Sealed, StoredBinding};
 
-use crate::authority::{Authority, AuthorityError};
+use crate::{
+    authority::{Authority, AuthorityError},
+    error::{Cause, cause},
+};
 
 /// Where the keyset is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub enum BootstrapError {
         what: String,
         /// Why.
         #[source]
-        source: Box<kube::Error>,
+        source: Cause,
     },
     /// The keyset's file cannot be read.
     #[error("keyset file {path} cannot be read")]
@@ -160,7 +163,7 @@ impl Place<'_> {
 }
 
 fn api(what: String) -> impl FnOnce(kube::Error) -> BootstrapError {
-    move |source| BootstrapError::Api { what, source: Box::new(source) }
+    move |error| BootstrapError::Api { what, source: cause(error) }
 }
 
 /// A text in a Secret of ours.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     amazon_connection::Calls,
-    error::{Failures, ReconcileError},
+    error::{Class, Failures, ReconcileError},
     status::publish,
     world::{Guarded, Kind, Touched, World},
 };
@@ -97,7 +97,11 @@ pub(crate) async fn run<K, R, F>(
         let class = error.class();
         let again_in = context.failures.count(object.clone(), class);
         let cause = process::certificate::chain(error);
-        tracing::warn!(object, ?class, ?again_in, error = cause, "object not reconciled");
+        if class == Class::Leaving {
+            tracing::debug!(object, error = cause, "object not reconciled");
+        } else {
+            tracing::warn!(object, ?class, ?again_in, error = cause, "object not reconciled");
+        }
         Action::requeue(again_in)
     };
     let failures = context.clone();

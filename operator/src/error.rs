@@ -22,7 +22,13 @@ pub(crate) enum ReconcileError {
         what: String,
         /// Why.
         #[source]
-        source: Box<kube::Error>,
+        source: Cause,
+    },
+    /// Its namespace is going: nothing can be written there, and soon it is gone.
+    #[error("{what} is in a namespace that is being deleted")]
+    Leaving {
+        /// The object.
+        what: String,
     },
     /// What may only happen once it is recorded did not happen.
     #[error("nothing was done, because it could not be recorded")]
@@ -47,6 +53,25 @@ pub(crate) enum Class {
     Transient,
     /// A change of the object.
     Invalid,
+    /// Nothing.
+    Leaving,
+}
+
+/// Why the apiserver was not of help.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the apiserver said, without kube's rendering of the whole answer around it.
+pub(crate) fn cause(error: kube::Error) -> Cause {
+    match error {
+        kube::Error::Api(status) => status,
+        error => Box::new(error),
+    }
+}
+
+/// Whether something was refused because its namespace is being deleted.
+pub(crate) fn namespace_leaves(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 impl ReconcileError {
@@ -55,13 +80,15 @@ impl ReconcileError {
         let what = what.into();
         move |source| match source {
             kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
-            source => Self::Api { what, source: Box::new(source) },
+            error if namespace_leaves(&error) => Self::Leaving { what },
+            error => Self::Api { what, source: cause(error) },
         }
     }
 
     pub(crate) fn class(&self) -> Class {
         match self {
             Self::Conflict { .. } => Class::Conflict,
+            Self::Leaving { .. } => Class::Leaving,
             Self::Api { .. } | Self::NotRecorded(_) => Class::Transient,
             Self::NotRecordable(_) | Self::Seal(_) | Self::Client(_) => Class::Invalid,
         }
@@ -87,8 +114,10 @@ pub(crate) struct Failures(Mutex<HashMap<String, u32>>);
 impl Failures {
     /// Counts one more and tells how long to wait.
     pub(crate) fn count(&self, object: String, class: Class) -> Duration {
-        if class == Class::Conflict {
-            return AFTER_CONFLICT.mul_f64(0.5 + fastrand::f64());
+        match class {
+            Class::Conflict => return AFTER_CONFLICT.mul_f64(0.5 + fastrand::f64()),
+            Class::Leaving => return LONGEST_DELAY,
+            Class::Transient | Class::Invalid => {}
         }
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(object).or_default();

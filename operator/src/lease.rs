@@ -13,6 +13,8 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::error::cause;
+
 /// The Lease's name.
 pub(crate) const NAME: &str = "openteam-operator";
 /// How long others must see no change before they take over.
@@ -73,7 +75,7 @@ pub(crate) async fn acquire(client: Client, namespace: &str, identity: &str) -> 
                     }
                 }
             }
-            Ok(Err(error)) => tracing::warn!(%error, "lease cannot be read"),
+            Ok(Err(error)) => tracing::warn!(error = %cause(error), "lease cannot be read"),
             Err(_) => tracing::warn!("the apiserver did not answer in time about the lease"),
         }
         sleep(LOOK_EVERY).await;
@@ -141,7 +143,7 @@ impl Held {
                 Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Err(LeaseLost::Deleted),
                 // Either someone took it, or an answer to ourselves got lost on the way.
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => self.look().await?,
-                Ok(Err(error)) => tracing::warn!(%error, "lease not renewed yet"),
+                Ok(Err(error)) => tracing::warn!(error = %cause(error), "lease not renewed yet"),
                 Err(_) => tracing::warn!("the apiserver did not answer in time about the lease"),
             }
             sleep(RETRY_AFTER).await;

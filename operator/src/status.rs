@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     controller::Context,
-    error::ReconcileError,
+    error::{ReconcileError, namespace_leaves},
     subject::{Subject, entity, reference, target},
 };
 
@@ -73,13 +73,13 @@ where
     }
 }
 
-/// Conditions of ours whose status or reason is new. That a new object is not contained is no news.
+/// Conditions of ours whose status or reason is new. That a new object is not contained is no news, and what is not
+/// known is told by what `Ready` says.
 fn transitions<'a>(old: &'a [Condition], new: &'a [Condition]) -> impl Iterator<Item = &'a Condition> {
-    new.iter().filter(|condition| OURS.contains(&condition.type_.as_str())).filter(|condition| {
-        match find(old, &condition.type_) {
-            None => condition.type_ != CONTAINED || condition.status == "True",
-            Some(before) => before.status != condition.status || before.reason != condition.reason,
-        }
+    let ours = new.iter().filter(|condition| OURS.contains(&condition.type_.as_str()));
+    ours.filter(|condition| condition.status != "Unknown").filter(|condition| match find(old, &condition.type_) {
+        None => condition.type_ != CONTAINED || condition.status == "True",
+        Some(before) => before.status != condition.status || before.reason != condition.reason,
     })
 }
 
@@ -102,7 +102,9 @@ pub(crate) async fn publish<K: Resource<DynamicType = ()>>(context: &Context, ob
     {
         note.truncate(note.floor_char_boundary(end.min(1000)));
     }
-    if let Err(error) = context.events.publish(&event, &object.object_ref(&())).await {
+    if let Err(error) = context.events.publish(&event, &object.object_ref(&())).await
+        && !namespace_leaves(&error)
+    {
         tracing::warn!(%error, kind = %K::kind(&()), object = %reference(object.meta()), "event not published");
     }
 }
@@ -157,6 +159,7 @@ mod tests {
         assert_eq!(told(&[], &conditions([contained()])), [("Disabled".to_owned(), true)]);
         let reworded = State::yes(READY, "Ready", "two");
         assert_eq!(told(&conditions([ready()]), &conditions([reworded])), []);
+        assert_eq!(told(&[], &conditions([State::unknown(AUTHORIZED, "TeamNotFound", "")])), []);
         assert_eq!(told(&[], &conditions([State::yes("Refreshed", "Refreshed", "")])), [], "the gateway's");
     }
 }

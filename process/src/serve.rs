@@ -22,7 +22,7 @@ use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
-/// Headers, all together; SP-API's own limit is far below.
+/// Headers, all together; SP-API's own limit is far below. hyper counts by buffers, so up to twice as much may pass.
 const HEADER_BYTES: usize = 64 * 1024;
 const CONNECTIONS: usize = 4096;
 /// How long calls in flight may go on after SIGTERM.

@@ -31,6 +31,7 @@ fn a_smuggled_request_is_never_carried_out() {
             let outer = format!("{method} /orders/v0/orders?mark=outer HTTP/1.1\r\nHost: {host}\r\n{auth}{head}\r\n0\r\n\r\n");
             let answer = gateway.raw(format!("{outer}{inner}").as_bytes());
             let statuses = answer.statuses();
+            assert!(!statuses.is_empty(), "{method} {head}: no answer");
             assert!(statuses.iter().all(|status| (400..500).contains(status)), "{method} {head}: {}", answer.text);
         }
     }
@@ -90,18 +91,16 @@ fn what_is_too_large_is_refused() {
     let tenant = house.tenant("large");
     let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
     let gateway = house.gateway(0);
-    let header = format!("{auth}X-Padding: {}\r\n", "x".repeat(100 * 1024));
-    let answer = gateway.raw(orders(&gateway, "large", &header).as_bytes());
-    assert!(answer.statuses().iter().all(|status| *status == 431), "{}", answer.text);
+    let header = format!("{auth}X-Padding: {}\r\n", "x".repeat(256 * 1024));
+    assert_eq!(gateway.raw(orders(&gateway, "large", &header).as_bytes()).status(), 431);
     let many: String = (0..2000).map(|number| format!("x-{number}: y\r\n")).collect();
-    let answer = gateway.raw(orders(&gateway, "large", &format!("{auth}{many}")).as_bytes());
-    assert!(answer.statuses().iter().all(|status| *status == 431), "{}", answer.text);
+    assert_eq!(gateway.raw(orders(&gateway, "large", &format!("{auth}{many}")).as_bytes()).status(), 431);
     let length = 2 * 1024 * 1024;
     let post = format!(
         "POST /feeds/2021-06-30/feeds?mark=large HTTP/1.1\r\nHost: {}\r\n{auth}Connection: close\r\nContent-Length: {length}\r\n\r\n",
         gateway.host()
     );
     let answer = gateway.raw(format!("{post}{}", "x".repeat(length)).as_bytes());
-    assert!(answer.statuses().iter().all(|status| (400..500).contains(status)), "{}", answer.text);
+    assert!((400..500).contains(&answer.status()), "{}", answer.text);
     assert_eq!(house.amazon().heard("mark=large"), []);
 }

@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod generate;
+mod image;
 mod promises;
 mod shell;
 mod test;
@@ -24,6 +25,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Run everything that proves the project; the last line counts it
     Test(test::Arguments),
+    /// Build OpenTeam's image for release: an OCI archive, or its files for the Containerfile
+    Image(image::Arguments),
     /// List the promises of the design with the result of their tests
     Promises,
     /// Write the CRDs from the Rust types
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Image(arguments) => image::run(&arguments),
         Task::Promises => promises::run(),
         Task::Generate { check } => generate::run(check),
     }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use cluster::{Image, agent};
 
 use super::place::Place;
-use crate::shell;
+use crate::{image, shell};
 
 /// What was built.
 pub(super) struct Built {
@@ -15,7 +15,8 @@ pub(super) struct Built {
 /// Builds the images and brings them into the cluster.
 pub(super) fn build(place: &Place) -> anyhow::Result<Built> {
     shell::build()?;
-    let images = [openteam()?, amazon()?, agent::image().context("the agent's image")?];
+    let openteam = image::openteam("localhost/openteam:dev", &shell::program("openteam")?);
+    let images = [openteam, amazon()?, agent::image().context("the agent's image")?];
     let directory = shell::root().join("target/images");
     std::fs::create_dir_all(&directory)?;
     for image in images {
@@ -27,13 +28,6 @@ pub(super) fn build(place: &Place) -> anyhow::Result<Built> {
         place.load(&archive)?;
     }
     Ok(Built { python_client: python_client()? })
-}
-
-/// OpenTeam's image.
-pub(crate) fn openteam() -> anyhow::Result<Image> {
-    Ok(Image::new("localhost/openteam:dev")
-        .program(shell::program("openteam")?, "/usr/local/bin/openteam")
-        .entrypoint(["/usr/local/bin/openteam"]))
 }
 
 fn amazon() -> anyhow::Result<Image> {

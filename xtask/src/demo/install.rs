@@ -16,10 +16,15 @@ use serde_json::{Value, json};
 use super::{CONNECTION, SYSTEM, TEAM, place::Place};
 use crate::{check::show, shell};
 
+/// Between the two parts that [`FROM_SECRET`] prints.
+const SEPARATOR: &str = "\n--ca--\n";
+const FROM_SECRET: &str =
+    r#"go-template={{index .data "seed.yaml" | base64decode}}{{"\n--ca--\n"}}{{index .data "ca.crt" | base64decode}}"#;
+
 /// The emulated Amazon: who sells there, and whom it is trusted by.
 pub(super) struct Amazon {
     seed: Seed,
-    authority: Authority,
+    ca: String,
 }
 
 /// A directory for what this run makes up. Under `target`, which Git ignores.
@@ -37,27 +42,38 @@ pub(super) fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
 
 /// Applies the demo's overlay and waits until every pod is Ready.
 pub(super) fn install(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
-    let seed = Seed::made_up().context("sellers cannot be made up")?;
-    let authority = Authority::make(&["amazon.amazon.svc".to_owned()])?;
     apply(kubectl, &["-k", "manifests/overlays/demo"])?;
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": { "name": "amazon", "namespace": "amazon" },
-        "stringData": {
-            "seed.yaml": seed.to_yaml()?,
-            "tls.crt": authority.certificate,
-            "tls.key": authority.key,
-        },
-    });
-    kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
+    let amazon = amazon(kubectl)?;
     for (namespace, kind) in [("amazon", "deployment"), (SYSTEM, "statefulset"), (SYSTEM, "deployment")] {
         for name in kubectl.run(&["get", kind, "-n", namespace, "-o", "name"])?.lines() {
             kubectl.run(&["rollout", "status", "-n", namespace, name, "--timeout=180s"])?;
         }
     }
     show(&kubectl.run(&["get", "pods", "-A"])?);
-    Ok(Amazon { seed, authority })
+    Ok(amazon)
+}
+
+/// Makes up a seller, unless an earlier demo on this cluster did: a connection's seller never changes.
+fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
+    let found = kubectl.run(&["get", "secret", "amazon", "-n", "amazon", "--ignore-not-found", "-o", FROM_SECRET])?;
+    if let Some((seed, ca)) = found.split_once(SEPARATOR) {
+        return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned() });
+    }
+    let seed = Seed::made_up().context("sellers cannot be made up")?;
+    let authority = Authority::make(&["amazon.amazon.svc".to_owned()])?;
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "amazon", "namespace": "amazon" },
+        "stringData": {
+            "seed.yaml": seed.to_yaml()?,
+            "ca.crt": authority.ca,
+            "tls.crt": authority.certificate,
+            "tls.key": authority.key,
+        },
+    });
+    kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
+    Ok(Amazon { seed, ca: authority.ca })
 }
 
 fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
@@ -97,7 +113,7 @@ pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
             { "op": "replace", "path": "/spec/applicationId", "value": application.application_id },
             { "op": "replace", "path": "/spec/clientId", "value": application.client_id },
             { "op": "add", "path": "/spec/endpoints",
-              "value": { "lwa": url, "sellingPartnerApi": url, "caBundle": amazon.authority.ca } },
+              "value": { "lwa": url, "sellingPartnerApi": url, "caBundle": amazon.ca } },
         ]).to_string() }),
         json!({ "target": { "kind": "AmazonConnection" }, "patch": json!([
             { "op": "add", "path": "/spec/sellingPartnerId", "value": seller.seller_id },

@@ -1,5 +1,6 @@
 //! A cluster by hand: `control-plane` or `node` starts one, prints the path of its kubeconfig and keeps it until standard
-//! input ends or the process does; `binaries` builds Kubernetes and prints where it is.
+//! input ends or the process does; a `node` imports the image archives whose paths it is given there, one a line, and
+//! repeats each. `binaries` builds Kubernetes and prints where it is.
 #![expect(clippy::print_stdout, reason = "the path is what the command is for")]
 
 use std::error::Error;
@@ -35,7 +36,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         Some("node") => {
             let cluster = Cluster::start()?;
             println!("{}", cluster.kubeconfig().display());
-            wait()?;
+            for archive in io::stdin().lines() {
+                let archive = archive?;
+                cluster.import_image(archive.as_ref())?;
+                println!("{archive}");
+            }
         }
         _ => return Err("usage: test-cluster binaries | control-plane | node".into()),
     }
