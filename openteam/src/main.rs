@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
             Command::Gateway(arguments) => Ok(gateway::run(arguments).await?),
             Command::Recorder(arguments) => Ok(recorder::run(arguments).await?),
             Command::Seal(arguments) => seal_command::run(arguments).await,
-            Command::RuntimeToken(arguments) => runtime_token::run(&arguments),
+            Command::RuntimeToken(arguments) => runtime_token::run(&arguments).await,
             Command::Keyset { command } => keyset::run(&command),
             Command::Journal(arguments) => journal::run(&arguments),
             Command::Completions { shell } => {

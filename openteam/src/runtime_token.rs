@@ -2,12 +2,17 @@
 //!
 //! Until admission policies say who may create RuntimeTokens, whoever may create them may name any member as issuer.
 
+use std::collections::BTreeSet;
+
 use access::{RuntimeTokenText, hash};
 use anyhow::Context;
 use clap::Args;
-use crds::{LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope, duration};
+use crds::{
+    AmazonConnection, LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope, duration,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{Api, Client};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -32,8 +37,9 @@ pub(crate) struct Arguments {
     #[arg(long = "connection", value_name = "NAME", required = true)]
     connections: Vec<String>,
 
-    /// Marketplace ids it opens, such as ATVPDKIKX0DER; may be given several times
-    #[arg(long = "marketplace", value_name = "ID", required = true)]
+    /// Marketplace ids it opens, such as ATVPDKIKX0DER; may be given several times. Without it, those that the
+    /// connections have in the cluster now
+    #[arg(long = "marketplace", value_name = "ID")]
     marketplaces: Vec<String>,
 
     /// Operations or classes it allows; without it, what only reads and gives no personal or financial data
@@ -55,7 +61,11 @@ fn object(text: &str) -> Result<NamespacedReference, String> {
     Ok(object)
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let marketplace_ids = match arguments.marketplaces.as_slice() {
+        [] => marketplaces(arguments).await?,
+        named => named.to_vec(),
+    };
     let mut random = Zeroizing::new([0; 32]);
     getrandom::fill(random.as_mut_slice()).context("the system gives no randomness")?;
     let text = RuntimeTokenText::new(&arguments.object, &random);
@@ -67,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             team_ref: LocalReference::to(&arguments.team),
             scope: Scope {
                 connections: arguments.connections.clone(),
-                marketplace_ids: arguments.marketplaces.clone(),
+                marketplace_ids,
                 operations: (!arguments.allow.is_empty())
                     .then(|| Operations { allow: arguments.allow.clone(), deny: Vec::new() }),
             },
@@ -80,4 +90,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     manifest::print(&token)?;
     eprintln!("{}", text.secret().expose_secret());
     Ok(())
+}
+
+/// The marketplaces of the named connections, so that the manifest states them.
+async fn marketplaces(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
+    let client =
+        Client::try_default().await.context("no cluster to ask for the marketplaces; name them by --marketplace")?;
+    let namespace = &arguments.object.namespace;
+    let api: Api<AmazonConnection> = Api::namespaced(client, namespace);
+    let mut all = BTreeSet::new();
+    for name in &arguments.connections {
+        let connection = api.get(name).await.with_context(|| {
+            format!("AmazonConnection {namespace}/{name} cannot be read; name marketplaces by --marketplace")
+        })?;
+        all.extend(connection.spec.marketplace_ids);
+    }
+    Ok(all.into_iter().collect())
 }
