@@ -189,11 +189,14 @@ pub(crate) async fn run(signer: Signer, shutdown: CancellationToken) {
     let requests: Api<CertificateSigningRequest> = Api::all(signer.client.clone());
     let ours = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
     let policy = |request: Arc<CertificateSigningRequest>, error: &SignError, signer: Arc<Signer>| {
-        tracing::warn!(request = request.name_any(), error = chain(error), "certificate request not answered yet");
         let class = match error {
             SignError::Api(error) => error.class(),
             SignError::Authority(_) => Class::Invalid,
         };
+        // A conflict is our own write of a moment ago, which the watch has not brought yet.
+        if class != Class::Conflict {
+            tracing::warn!(request = request.name_any(), error = chain(error), "certificate request not answered yet");
+        }
         Action::requeue(signer.failures.count(request.name_any(), class))
     };
     Controller::new(requests, ours)
@@ -228,15 +231,16 @@ async fn answer(request: Arc<CertificateSigningRequest>, signer: Arc<Signer>) ->
             Change::CertificateRefused(Reason::new(denial.reason()))
         }
         Decision::Sign(applicant, approved) => {
-            if !approved {
-                let why = "a pod of OpenTeam's own asks for its role";
-                write(&signer, &request, false, with(&request, "Approved", "Role", why, now)).await?;
-            }
+            let why = "a pod of OpenTeam's own asks for its role";
+            let approved = match approved {
+                true => CertificateSigningRequest::clone(&request),
+                false => write(&signer, &request, false, with(&request, "Approved", "Role", why, now)).await?,
+            };
             let until = now + SignedDuration::try_from(applicant.life).unwrap_or(SignedDuration::ZERO);
             let pem = signer.authority.sign(&applicant.peer, &signer.namespace, &applicant.public_key, now, until)?;
             let certificate = Some(ByteString(pem.into_bytes()));
             let signed = CertificateSigningRequestStatus { certificate, conditions: None };
-            write(&signer, &request, true, signed).await?;
+            write(&signer, &approved, true, signed).await?;
             tracing::info!(request = name, peer = %applicant.peer, %until, "role certificate issued");
             Change::CertificateIssued(applicant.peer, until)
         }
@@ -275,14 +279,14 @@ async fn write(
     request: &CertificateSigningRequest,
     status: bool,
     change: CertificateSigningRequestStatus,
-) -> Result<(), ReconcileError> {
+) -> Result<CertificateSigningRequest, ReconcileError> {
     let requests: Api<CertificateSigningRequest> = Api::all(signer.client.clone());
     let name = request.name_any();
-    // With the UID, so that the answer is for this request and not for another of its name; where conditions are
-    // replaced with the version too, so that none gets lost.
+    // For this very version of this very request: another verdict is not lost, and a pass that has not seen our own
+    // last write yet does not sign twice.
     let metadata = ObjectMeta {
         uid: request.metadata.uid.clone(),
-        resource_version: change.conditions.as_ref().and(request.metadata.resource_version.clone()),
+        resource_version: request.metadata.resource_version.clone(),
         ..ObjectMeta::default()
     };
     let patch = Patch::Merge(json!({ "metadata": metadata, "status": change }));
@@ -291,7 +295,7 @@ async fn write(
     } else {
         requests.patch_approval(&name, &PatchParams::default(), &patch).await
     };
-    written.map(drop).map_err(ReconcileError::about(format!("CertificateSigningRequest {name}")))
+    written.map_err(ReconcileError::about(format!("CertificateSigningRequest {name}")))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The operator: turns what users write into what works, and shows what is missing.
 //!
 //! One module a kind, each observe → plan (pure) → apply. One replica leads, by Lease; the others wait. What nothing
-//! works without (keyset, certificate authority, sealing keys) is made or read in [`mod@bootstrap`], role certificates
-//! are signed in [`mod@certificate`].
+//! works without (keyset, certificate authority, sealing keys) is made or read in `bootstrap`, role certificates are
+//! signed in `certificate`.
 
 mod agent_grant;
 mod amazon_application;
@@ -166,10 +166,12 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
     tasks.spawn("watches", feeding);
 
     let obtain = RoleCertificate::obtain(process.client.clone(), Role::Operator);
+    // Shutdown first in each of these: the signer ends with it, which is then no failure.
     let certificate = tokio::select! {
-        certificate = obtain => certificate,
-        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        biased;
         () = process.shutdown.cancelled() => return Ok(()),
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        certificate = obtain => certificate,
     };
     let (recorder, delivery) = record::connect(
         Role::Operator,
@@ -183,9 +185,10 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
     tasks.spawn("journal of signed certificates", forward(signed, recorder.clone()));
     recorder.record_later(Lifecycle::Started);
     tokio::select! {
-        () = world.synced() => {}
-        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        biased;
         () = process.shutdown.cancelled() => return Ok(()),
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        () = world.synced() => {}
     }
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(process.pod.to_string()) };
@@ -210,13 +213,10 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
     starting.store(false, Ordering::Relaxed);
 
     tokio::select! {
-        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
-        ended = controllers.first_to_end(), if !process.shutdown.is_cancelled() => {
-            if !process.shutdown.is_cancelled() {
-                return Err(RunError::Ended(ended));
-            }
-        }
+        biased;
         () = process.shutdown.cancelled() => {}
+        ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
+        ended = controllers.first_to_end() => return Err(RunError::Ended(ended)),
     }
     if tokio::time::timeout(DRAIN_LIMIT, controllers.all_to_end()).await.is_err() {
         tracing::warn!("passes were still under way when the drain ended");

@@ -1,7 +1,7 @@
 //! Several credentials, somebody else's, and none at all.
 
 use cluster::ControlPlane;
-use openteam_end_to_end::{House, US, house};
+use openteam_end_to_end::{US, house};
 
 use crate::{orders, refused};
 
@@ -31,7 +31,8 @@ fn an_old_signature_is_dropped_and_never_taken_for_a_credential() {
     let tenant = house.tenant("signature");
     let token = tenant.agent_token();
     let gateway = house.gateway(0);
-    let signature = "Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/execute-api/aws4_request, Signature=0\r\n";
+    let signature =
+        "Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/execute-api/aws4_request, Signature=0\r\n";
     let both = format!("{signature}x-amz-access-token: {token}\r\n");
     let answer = gateway.raw(orders(&gateway, "signed", &both).as_bytes());
     assert_eq!(answer.status(), 200, "{}", answer.text);
@@ -51,9 +52,8 @@ fn another_clusters_token_opens_nothing() {
     let kubectl = other.client();
     kubectl.run(&["create", "namespace", "foreign"]).unwrap();
     kubectl.run(&["create", "serviceaccount", "agent", "--namespace=foreign"]).unwrap();
-    let token = kubectl
-        .run(&["create", "token", "agent", "--namespace=foreign", "--audience=openteam-gateway"])
-        .unwrap();
+    let token =
+        kubectl.run(&["create", "token", "agent", "--namespace=foreign", "--audience=openteam-gateway"]).unwrap();
     let gateway = house.gateway(0);
     gateway.call(token.trim()).orders(US).is_refused(403, "Unauthorized");
     let exchanged = gateway.exchange(&format!("foreign/{}~{}", tenant.connection, token.trim()));
@@ -119,5 +119,4 @@ fn a_token_request_says_everything_once() {
         assert!(answer.text.contains(&format!("\"error\":\"{error}\"")), "{}", answer.text);
         assert!(!answer.text.contains(&good), "a refusal repeats no token: {}", answer.text);
     }
-    assert!(House::GATEWAYS > 1, "any replica opens what another one sealed");
 }

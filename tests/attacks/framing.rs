@@ -28,7 +28,8 @@ fn a_smuggled_request_is_never_carried_out() {
     ];
     for method in ["GET", "POST"] {
         for head in &heads {
-            let outer = format!("{method} /orders/v0/orders?mark=outer HTTP/1.1\r\nHost: {host}\r\n{auth}{head}\r\n0\r\n\r\n");
+            let outer =
+                format!("{method} /orders/v0/orders?mark=outer HTTP/1.1\r\nHost: {host}\r\n{auth}{head}\r\n0\r\n\r\n");
             let answer = gateway.raw(format!("{outer}{inner}").as_bytes());
             let statuses = answer.statuses();
             assert!(!statuses.is_empty(), "{method} {head}: no answer");
@@ -57,7 +58,9 @@ fn a_request_names_its_host_once_and_a_path() {
         refused(&gateway.raw(request.as_bytes()), 400, "BadRequest");
     }
     for request in [
-        format!("CONNECT sellingpartnerapi-eu.amazon.com:443 HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n"),
+        format!(
+            "CONNECT sellingpartnerapi-eu.amazon.com:443 HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n"
+        ),
         format!("OPTIONS * HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n"),
         format!("TRACE /orders/v0/orders?mark=hosts HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n"),
     ] {

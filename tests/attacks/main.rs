@@ -1,6 +1,5 @@
 //! What an attacker tries at the gateway's door, against the whole product. The tapped line to Amazon is the witness: what
 //! was refused must not have come over it, and what was let through must have left there what is not Amazon's business.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod credentials;
 mod framing;
@@ -13,10 +12,7 @@ use openteam_end_to_end::{Gateway, RawAnswer, US};
 /// A request for orders, with `mark` to be found again, and `headers` besides host and connection.
 fn orders(gateway: &Gateway<'_>, mark: &str, headers: &str) -> String {
     let query = format!("MarketplaceIds={US}&CreatedAfter=2020-01-01T00:00:00Z&mark={mark}");
-    format!(
-        "GET /orders/v0/orders?{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
-        gateway.host()
-    )
+    format!("GET /orders/v0/orders?{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", gateway.host())
 }
 
 /// Demands a refusal that no HTTP client could take for anything else.

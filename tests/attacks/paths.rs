@@ -42,7 +42,8 @@ fn a_path_in_disguise_is_refused() {
     for path in ["/orders%2Fv0%2Forders", "/%6Frders/v0/orders", "/ORDERS/v0/orders", "/orders/v0/orders;x=1"] {
         refused(&get(path), 403, "OperationUnknown");
     }
-    for path in ["/openteam/v1/connections/..", "/openteam/v1/../v1/connections", "//auth/o2/token", "/auth/o2/token/"] {
+    for path in ["/openteam/v1/connections/..", "/openteam/v1/../v1/connections", "//auth/o2/token", "/auth/o2/token/"]
+    {
         let answer = get(path);
         assert!((400..500).contains(&answer.status()), "{path}: {}", answer.text);
     }

@@ -10,7 +10,9 @@ fn a_strangers_connection_is_not_found_by_any_name_for_it() {
     let (ours, theirs) = (house.tenant("burglar"), house.tenant("victim"));
     let token = ours.agent_token();
     for gateway in house.gateways() {
-        for name in ["victim/victim-na", "victim-na", "victim/burglar-na", "../victim/victim-na", "*", "", "victim/", "/"] {
+        for name in
+            ["victim/victim-na", "victim-na", "victim/burglar-na", "../victim/victim-na", "*", "", "victim/", "/"]
+        {
             let answer = gateway.call(&token).on(name).orders(US);
             answer.is_refused(404, "ConnectionNotFound");
         }
@@ -28,9 +30,8 @@ fn a_connection_is_named_once_and_not_another_than_the_token_is_for() {
     let tenant = house.tenant("named");
     let token = tenant.agent_token();
     let gateway = house.gateway(0);
-    let twice = format!(
-        "x-amz-access-token: {token}\r\nOpenTeam-Connection: named-na\r\nopenteam-connection: named-na\r\n"
-    );
+    let twice =
+        format!("x-amz-access-token: {token}\r\nOpenTeam-Connection: named-na\r\nopenteam-connection: named-na\r\n");
     refused(&gateway.raw(orders(&gateway, "named", &twice).as_bytes()), 400, "BadRequest");
     let exchanged = gateway.exchange(&format!("named/{}~{token}", tenant.connection));
     let bound = exchanged.json()["access_token"].as_str().unwrap().to_owned();

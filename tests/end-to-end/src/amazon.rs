@@ -39,7 +39,8 @@ impl Amazon {
         let authority = Authority::make(&["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let made_up = Seed::made_up().unwrap();
         let application = made_up.applications[0].clone();
-        let seller = |_| Seller { client_id: application.client_id.clone(), ..Seed::made_up().unwrap().sellers.remove(0) };
+        let seller =
+            |_| Seller { client_id: application.client_id.clone(), ..Seed::made_up().unwrap().sellers.remove(0) };
         let sellers: Vec<Seller> = (0..SELLERS).map(seller).collect();
         let seed = Seed { sellers: sellers.clone(), ..made_up };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -102,7 +103,10 @@ impl Amazon {
     /// How often a seller's refresh token was used.
     #[must_use]
     pub fn refreshes_of(&self, seller: &Seller) -> usize {
-        self.calls().iter().filter(|call| call.operation == "lwa" && call.seller.as_ref() == Some(&seller.seller_id)).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.operation == "lwa" && call.seller.as_ref() == Some(&seller.seller_id))
+            .count()
     }
 
     /// The requests that came over the line with `mark` in path or query.

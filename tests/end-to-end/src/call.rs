@@ -223,7 +223,7 @@ impl Streamed<'_> {
     ///
     /// # Errors
     /// The connection broke before the body was whole.
-    pub fn next(&mut self) -> Result<Option<usize>, reqwest::Error> {
+    pub fn piece(&mut self) -> Result<Option<usize>, reqwest::Error> {
         let piece = self.house.block_on(self.response.chunk())?;
         Ok(piece.map(|piece| piece.len()))
     }

@@ -17,10 +17,7 @@ use kube::{Api, Client, config::Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::{
-    Amazon, Gateway, binary, eventually, objects,
-    role::Role,
-};
+use crate::{Amazon, Gateway, binary, eventually, objects, role::Role};
 
 /// The namespace OpenTeam runs in.
 pub const NAMESPACE: &str = "openteam-system";

@@ -8,11 +8,7 @@
 //! Needs what the control plane needs (`openteam_test_cluster`); the binary `openteam` is built by the first test, unless
 //! `OPENTEAM_BINARY` names one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a harness of tests: what fails here fails the test that asked"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness of tests: what fails here fails the test that asked")]
 
 mod amazon;
 mod binary;

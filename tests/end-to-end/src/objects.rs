@@ -20,8 +20,7 @@ use serde_json::{Value, json};
 use crate::{House, NAMESPACE};
 
 /// Of the manifests only who may do what; what runs there runs here as processes.
-const RIGHTS: [&str; 6] =
-    ["Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+const RIGHTS: [&str; 6] = ["Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
 
 /// Kinds, namespace, ServiceAccounts and their rights, as the manifests give them and no more.
 pub(crate) fn install(control_plane: &ControlPlane) {
@@ -31,10 +30,8 @@ pub(crate) fn install(control_plane: &ControlPlane) {
     kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).unwrap();
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/base");
     let rendered = kubectl.run(&["kustomize", &base.display().to_string()]).unwrap();
-    let items: Vec<Value> = documents(&rendered)
-        .into_iter()
-        .filter(|object| RIGHTS.iter().any(|kind| object["kind"] == *kind))
-        .collect();
+    let items: Vec<Value> =
+        documents(&rendered).into_iter().filter(|object| RIGHTS.iter().any(|kind| object["kind"] == *kind)).collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     kubectl.run_with(&["apply", "--server-side", "-f", "-"], &list.to_string()).unwrap();
 }
@@ -97,7 +94,8 @@ pub(crate) fn kubeconfig(administrator: &Path, token: &str) -> String {
 }
 
 /// What the methods below work on.
-pub trait Kept: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+pub trait Kept:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
     + Serialize

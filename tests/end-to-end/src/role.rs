@@ -114,7 +114,8 @@ impl Role {
     pub(crate) fn signal(&self, signal: &str) {
         if let Some(child) = &self.child {
             let pid = child.id().to_string();
-            let status = Command::new("sh").args(["-c", "kill \"$@\"", "kill", signal, &pid]).stderr(Stdio::null()).status();
+            let status =
+                Command::new("sh").args(["-c", "kill \"$@\"", "kill", signal, &pid]).stderr(Stdio::null()).status();
             assert!(status.is_ok(), "sh runs");
         }
     }

@@ -156,7 +156,13 @@ impl Tenant<'_> {
 
     /// A RuntimeToken for the tenant's connection, by `openteam runtime-token`: the object and the token's text.
     #[must_use]
-    pub fn runtime_token_of(&self, name: &str, issuer: &str, marketplaces: &[&str], ttl: &str) -> (RuntimeToken, String) {
+    pub fn runtime_token_of(
+        &self,
+        name: &str,
+        issuer: &str,
+        marketplaces: &[&str],
+        ttl: &str,
+    ) -> (RuntimeToken, String) {
         let object = format!("{}/{name}", self.name);
         let mut arguments = vec!["runtime-token", &object, "--team", &self.name, "--issued-by", issuer, "--ttl", ttl];
         arguments.extend(["--connection", &self.connection]);

@@ -23,7 +23,9 @@ fn messages(value: &Value, found: &mut BTreeSet<String>) {
 fn good(kind: &str) -> Value {
     let scope = json!({ "connections": ["acme-na"], "marketplaceIds": ["ATVPDKIKX0DER"] });
     let spec = match kind {
-        "Team" => json!({ "members": [{ "email": "a@example.com", "role": "Owner" }], "runtimeTokens": { "maxTtl": "24h" } }),
+        "Team" => {
+            json!({ "members": [{ "email": "a@example.com", "role": "Owner" }], "runtimeTokens": { "maxTtl": "24h" } })
+        }
         "AmazonApplication" => json!({
             "applicationId": "amzn1.sp.solution.00000000-0000-0000-0000-000000000000",
             "clientId": format!("amzn1.application-oa2-client.{}", "0".repeat(32)),
@@ -101,7 +103,12 @@ fn at_creation() -> Vec<Case> {
         ("AmazonConnection", "/spec/refreshToken", json!("x"), "unknown field"),
         ("AmazonConnection", "/spec/operations/deny", json!(["read"]), "the same entry is in allow and in deny"),
         ("AmazonConnection", "/spec/teamRef", Value::Null, "Required value"),
-        ("AgentGrant", "/spec/scope/operations", json!({ "allow": ["a"], "deny": ["a"] }), "the same entry is in allow"),
+        (
+            "AgentGrant",
+            "/spec/scope/operations",
+            json!({ "allow": ["a"], "deny": ["a"] }),
+            "the same entry is in allow",
+        ),
         ("AgentGrant", "/spec/scope/connections", Value::Null, "Required value"),
         ("RuntimeToken", "/spec/hash", json!("0"), "should be at least 64 chars"),
         ("RuntimeToken", "/spec/hash", json!("F".repeat(64)), "should match"),
@@ -140,7 +147,11 @@ fn at_update() -> Vec<Case> {
 fn changed(mut object: Value, pointer: &str, value: Value) -> Value {
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    if value.is_null() { drop(parent.remove(field)) } else { drop(parent.insert(field.to_owned(), value)) }
+    if value.is_null() {
+        drop(parent.remove(field))
+    } else {
+        drop(parent.insert(field.to_owned(), value))
+    }
     object
 }
 
@@ -148,7 +159,7 @@ fn changed(mut object: Value, pointer: &str, value: Value) -> Value {
 fn refusal(kubectl: &Kubectl, arguments: &[&str], object: &Value) -> String {
     match kubectl.run_with(arguments, &object.to_string()) {
         Err(Error::Failed { output, .. }) => output,
-        other => panic!("refused was expected of {object}: {other:?}"),
+        other => unreachable!("refused was expected of {object}: {other:?}"),
     }
 }
 

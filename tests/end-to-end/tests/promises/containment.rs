@@ -118,11 +118,11 @@ fn promise_6_an_open_answer_is_cut_off() {
     let call = gateway.call(&token);
     let mut answer = call.stream(&path);
     assert_eq!(answer.status, 200);
-    assert!(answer.next().is_ok_and(|piece| piece.is_some()), "the answer has begun");
+    assert!(answer.piece().is_ok_and(|piece| piece.is_some()), "the answer has begun");
     house.disable::<AmazonConnection>("stream", &tenant.connection, "inc-10");
     let contained = Instant::now();
     // Cut off, not ended: an answer that is not whole must not look so.
-    while let Ok(piece) = answer.next() {
+    while let Ok(piece) = answer.piece() {
         assert!(piece.is_some(), "the answer ended as if it were whole");
         assert!(contained.elapsed() < 2 * PROMISED, "the answer goes on");
     }

@@ -7,7 +7,8 @@ use seal::{Keyset, Sealed, StoredBinding};
 
 /// Every object that could hold one, as the apiserver gives them out.
 fn all_objects(house: &House) -> String {
-    let own = "teams,amazonapplications,amazonconnections,agentgrants,runtimetokens,sealedcredentials,storedcredentials";
+    let own =
+        "teams,amazonapplications,amazonconnections,agentgrants,runtimetokens,sealedcredentials,storedcredentials";
     let core = "secrets,configmaps,events,events.events.k8s.io,certificatesigningrequests,leases,pods";
     house.kubectl().run(&["get", &format!("{own},{core}"), "--all-namespaces", "--output=json"]).unwrap()
 }
@@ -123,7 +124,8 @@ fn promise_3_a_sealed_input_works_for_its_own_object_only_and_never_twice() {
         let stored: StoredCredential = house.read("inputs", "amazonconnection.inputs-na.refreshtoken");
         stored.spec.generation
     };
-    let sealed_at = house.read::<SealedCredential>("inputs", "inputs-na-refresh-token").status.unwrap().sealed_at.unwrap();
+    let sealed_at =
+        house.read::<SealedCredential>("inputs", "inputs-na-refresh-token").status.unwrap().sealed_at.unwrap();
     eventually("a second has passed, the finest time that is kept", || {
         (jiff::Timestamp::now().as_second() > sealed_at.0.as_second()).then_some(())
     });

@@ -54,8 +54,9 @@ fn promise_7_path_and_query_arrive_at_amazon_byte_for_byte() {
     let tenant = house.tenant("bytes");
     let token = tenant.agent_token();
     let gateway = house.gateway(1);
-    let target =
-        format!("/catalog/2022-04-01/items/B%2fytes%20c;v=1+%C3%A9:@?keywords=a+b%20c%2B&x=%e2%82%ac&marketplaceIds={US}&=");
+    let target = format!(
+        "/catalog/2022-04-01/items/B%2fytes%20c;v=1+%C3%A9:@?keywords=a+b%20c%2B&x=%e2%82%ac&marketplaceIds={US}&="
+    );
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: {}\r\nx-amz-access-token: {token}\r\nConnection: close\r\n\r\n",
         gateway.host()
@@ -71,9 +72,7 @@ fn promise_7_the_status_states_the_endpoint_that_is_called() {
     let house = house();
     let tenant = house.tenant("endpoint");
     let endpoint = |name: &str| {
-        eventually("the endpoint is stated", || {
-            house.read::<AmazonConnection>("endpoint", name).status?.endpoint
-        })
+        eventually("the endpoint is stated", || house.read::<AmazonConnection>("endpoint", name).status?.endpoint)
     };
     assert_eq!(endpoint(&tenant.connection), house.amazon().url());
     let host = house.amazon().url().replace("https://", "");

@@ -13,7 +13,8 @@ const SOON: Duration = Duration::from_secs(5);
 fn marketplaces(answer: &Answer) -> Vec<String> {
     answer.is_served();
     let orders = answer.json()["payload"]["Orders"].as_array().cloned().unwrap_or_default();
-    let mut found: Vec<String> = orders.iter().map(|order| order["MarketplaceId"].as_str().unwrap().to_owned()).collect();
+    let mut found: Vec<String> =
+        orders.iter().map(|order| order["MarketplaceId"].as_str().unwrap().to_owned()).collect();
     found.dedup();
     found
 }
@@ -110,7 +111,8 @@ fn promise_2_every_call_is_decided_anew() {
 fn promise_2_a_runtime_token_ends_with_its_object_its_time_and_its_issuers_membership() {
     let house = house();
     let tenant = house.tenant("endings");
-    let (owner, member, viewer) = (tenant.member(Role::Owner), tenant.member(Role::Member), tenant.member(Role::Viewer));
+    let (owner, member, viewer) =
+        (tenant.member(Role::Owner), tenant.member(Role::Member), tenant.member(Role::Viewer));
     let gateway = house.gateway(1);
     let ends_with = |token: &str, status: u16, code: &str| {
         within(SOON, code, || (gateway.call(token).orders(US).code() == code).then_some(()));

@@ -69,7 +69,8 @@ fn the_journal_tells_who_did_what_with_which_connection() {
     call.orders("A2Q3Y263D00KWC").is_refused(403, "MarketplaceNotInScope");
     let ours = |record: &Value| record["event"]["unmapped"]["connection"]["name"] == "journal-na";
     let (events, _) = within(Duration::from_secs(20), "call, outcome and refusal are recorded", || {
-        let events: Vec<Value> = house.journal().into_iter().filter(ours).map(|record| record["event"].clone()).collect();
+        let events: Vec<Value> =
+            house.journal().into_iter().filter(ours).map(|record| record["event"].clone()).collect();
         let orders = |event: &&Value| event["api"]["operation"] == "orders/v0/getOrders";
         (events.iter().filter(orders).count() >= 3).then_some(events)
     });
