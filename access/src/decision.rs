@@ -78,8 +78,8 @@ pub fn decide(index: &Index, caller: &Caller, request: &Request<'_>, now: Timest
     Err(furthest.unwrap_or(Refusal::NotFound { name: request.connection.map(str::to_owned) }))
 }
 
-/// Whether what was decided still holds: nothing contained, revoked or expired since. Asked just before the token is
-/// attached, and at every change while an answer streams.
+/// Whether what was decided still holds: nothing contained, revoked, narrowed, replaced or expired since. Asked just
+/// before the token is attached, and at every change while an answer streams.
 ///
 /// # Errors
 /// What came in between.
@@ -87,11 +87,23 @@ pub fn still_holds(index: &Index, authorized: &Authorized, now: Timestamp) -> Re
     let gone = || Refusal::NotFound { name: Some(authorized.name.to_string()) };
     let holding = authorized.holding.now(index).ok_or_else(gone)?;
     let connection = index.connections.get(&authorized.name).and_then(Entry::read).ok_or_else(gone)?;
-    if !holding.covers(&authorized.name, connection) {
+    // Of the same name and yet another one, perhaps another seller's.
+    let same = connection.metadata.uid == authorized.connection.metadata.uid;
+    if !same || !holding.covers(&authorized.name, connection) {
         return Err(gone());
     }
     holding.check(index, now)?;
-    usable(index, &authorized.name, connection).map(|_| ())
+    let application = usable(index, &authorized.name, connection)?;
+    let decided_with =
+        |it: &AmazonApplication| (it.metadata.uid.clone(), it.spec.client_id.clone(), it.spec.endpoints.clone());
+    if decided_with(&application) != decided_with(&authorized.application) {
+        // Whose token it is and where it goes was decided with the old one.
+        let why = "its AmazonApplication changed meanwhile; try again".to_owned();
+        return Err(Refusal::NotReady { connection: authorized.name.clone(), why });
+    }
+    let operation = authorized.operation;
+    operation_allowed(operation, &authorized.name, connection, &holding)?;
+    marketplaces::still(operation, &authorized.marketplaces, holding.scope(), connection)
 }
 
 /// Every connection that a caller may use, contained ones too, with the reason why they do not work.
@@ -165,15 +177,7 @@ fn with(
     holding.check(index, now)?;
     let application = usable(index, &name, &connection)?;
     let (operation, query) = operation(request, &connection)?;
-    for (rules, limit) in [
-        (connection.spec.operations.as_ref(), format!("AmazonConnection {name}")),
-        (holding.scope().operations.as_ref(), limit(&holding)),
-    ] {
-        if !operations::allows(rules, operation) {
-            let class = operation.class().as_str();
-            return Err(Refusal::OperationNotAllowed { operation: operation.name(), class, limit });
-        }
-    }
+    operation_allowed(operation, &name, &connection, &holding)?;
     let marketplaces = marketplaces::check(operation, &query, holding.scope(), &connection)?;
     let unchecked = |why| Err(Refusal::NotYetCheckable { operation: operation.name(), why });
     match operation.class() {
@@ -188,12 +192,28 @@ fn with(
     Ok(Authorized { name, connection, application, holding, operation, marketplaces, query })
 }
 
-fn limit(holding: &Holding) -> String {
-    let (kind, object) = holding.object();
-    match kind {
-        HoldingKind::AgentGrant => format!("AgentGrant {object}"),
-        HoldingKind::RuntimeToken => format!("RuntimeToken {object}"),
+/// Refuses what the connection or the caller's scope does not allow.
+fn operation_allowed(
+    operation: &Operation,
+    name: &NamespacedReference,
+    connection: &AmazonConnection,
+    holding: &Holding,
+) -> Result<(), Refusal> {
+    let refused = |limit| {
+        let class = operation.class().as_str();
+        Err(Refusal::OperationNotAllowed { operation: operation.name(), class, limit })
+    };
+    if !operations::allows(connection.spec.operations.as_ref(), operation) {
+        return refused(format!("AmazonConnection {name}"));
     }
+    if !operations::allows(holding.scope().operations.as_ref(), operation) {
+        let (kind, object) = holding.object();
+        return refused(match kind {
+            HoldingKind::AgentGrant => format!("AgentGrant {object}"),
+            HoldingKind::RuntimeToken => format!("RuntimeToken {object}"),
+        });
+    }
+    Ok(())
 }
 
 /// The application of a connection that can be used now: nothing contained, nothing missing, accepted by Amazon.

@@ -30,12 +30,7 @@ pub(crate) fn check(
     let in_scope = in_scope(scope, connection);
     let named = query.marketplaces(operation).map_err(|error| Refusal::Query(error.to_string()))?;
     // Whatever spelling, and whether or not Amazon would read it: an id outside the scope is never sent.
-    if let Some(outside) = named.all.iter().find(|id| !in_scope.iter().any(|one| one == id.as_str())) {
-        return Err(Refusal::MarketplaceNotInScope {
-            marketplace: outside.as_str().chars().take(40).collect(),
-            in_scope,
-        });
-    }
+    all_in(&in_scope, named.all.iter().map(amazon::MarketplaceId::as_str))?;
     if operation.marketplace_parameters.iter().any(|parameter| parameter.place == Place::Body) {
         return Err(Refusal::NotYetCheckable {
             operation: operation.name(),
@@ -45,12 +40,41 @@ pub(crate) fn check(
     if !named.effective.is_empty() {
         return Ok(named.effective.iter().map(|id| id.as_str().to_owned()).collect());
     }
+    untied(operation, in_scope, connection).map(|()| Vec::new())
+}
+
+/// Whether the marketplaces that a call was allowed to be about may still be reached; empty for one that named none.
+pub(crate) fn still(
+    operation: &Operation,
+    named: &[String],
+    scope: &Scope,
+    connection: &AmazonConnection,
+) -> Result<(), Refusal> {
+    let in_scope = in_scope(scope, connection);
+    if named.is_empty() {
+        return untied(operation, in_scope, connection);
+    }
+    all_in(&in_scope, named.iter().map(String::as_str))
+}
+
+fn all_in<'a>(in_scope: &[String], mut named: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    match named.find(|id| !in_scope.iter().any(|one| one == id)) {
+        None => Ok(()),
+        Some(outside) => Err(Refusal::MarketplaceNotInScope {
+            marketplace: outside.chars().take(40).collect(),
+            in_scope: in_scope.to_vec(),
+        }),
+    }
+}
+
+/// Whether a call that names no marketplace may pass.
+fn untied(operation: &Operation, in_scope: Vec<String>, connection: &AmazonConnection) -> Result<(), Refusal> {
     let parameter = operation.marketplace_query_parameter();
     if parameter.is_none_or(|parameter| !parameter.required)
         && (covers_seller(&in_scope, connection)
             || (parameter.is_none() && operations::names(connection.spec.operations.as_ref(), operation)))
     {
-        return Ok(Vec::new());
+        return Ok(());
     }
     match parameter {
         Some(parameter) => Err(Refusal::MarketplaceMissing {

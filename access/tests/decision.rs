@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
-    AmazonConnectionStatus, LocalReference, Member, NamespacedReference, Operations, Participation, Region, Role,
-    RuntimeToken, RuntimeTokenSpec, Scope, Team, TeamSpec, annotation, condition,
+    AmazonConnectionStatus, Endpoints, LocalReference, Member, NamespacedReference, Operations, Participation, Region,
+    Role, RuntimeToken, RuntimeTokenSpec, Scope, Team, TeamSpec, annotation, condition,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -437,7 +437,32 @@ fn what_was_decided_ends_with_what_it_rested_on() {
     let start = world();
     let authorized = decide(&start, &agent(), &us(), now()).unwrap();
     type Change = fn(&mut Index);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 12] = [
+        ("the grant no longer reaches the marketplace", |index| {
+            put(&mut index.grants, name("acme", "agent"), grant("agent", scope(&["na"], &[CA])));
+        }),
+        ("the connection no longer has the marketplace", |index| {
+            change(&mut index.connections, &name("acme", "na"), |na| na.spec.marketplace_ids = list(&[CA]));
+        }),
+        ("the grant no longer allows the operation", |index| {
+            change(&mut index.grants, &name("acme", "agent"), |grant| {
+                grant.spec.scope.operations = Some(Operations { allow: list(&["getCatalogItem"]), deny: vec![] });
+            });
+        }),
+        ("the connection denies the operation", |index| {
+            change(&mut index.connections, &name("acme", "na"), |na| {
+                na.spec.operations = Some(Operations { allow: list(&["read"]), deny: list(&["searchOrders"]) });
+            });
+        }),
+        ("another connection has its name", |index| {
+            change(&mut index.connections, &name("acme", "na"), |na| na.metadata.uid = Some("another".to_owned()));
+        }),
+        ("another application has its name", |index| {
+            change(&mut index.applications, &name("acme", "app"), |it| it.metadata.uid = Some("another".to_owned()));
+        }),
+        ("the application is elsewhere", |index| {
+            change(&mut index.applications, &name("acme", "app"), |it| it.spec.endpoints = Some(Endpoints::default()));
+        }),
         ("the grant is gone", |index| remove(&mut index.grants, &name("acme", "agent"))),
         ("the grant is someone else's", |index| {
             put(&mut index.grants, name("acme", "agent"), grant("other", scope(&["na"], &[US])));
@@ -453,6 +478,34 @@ fn what_was_decided_ends_with_what_it_rested_on() {
         change(&mut index);
         assert!(still_holds(&index, &authorized, now()).is_err(), "{what}");
     }
+}
+
+#[test]
+fn a_call_that_names_no_marketplace_ends_when_the_seller_joins_another() {
+    let mut index = world();
+    let mut all = connection("acme", &[US, CA], &[US, CA]);
+    all.metadata = meta(&name("acme", "na"));
+    put(&mut index.connections, name("acme", "na"), all);
+    put(&mut index.grants, name("acme", "agent"), grant("agent", scope(&["na"], &[US, CA])));
+    let authorized = decide(&index, &agent(), &get("/orders/v0/orders/1", ""), now()).unwrap();
+    assert_eq!(still_holds(&index, &authorized, now()), Ok(()));
+    change(&mut index.connections, &name("acme", "na"), |na| {
+        let joined = Participation { marketplace_id: MX.into(), is_participating: true, ..Participation::default() };
+        na.status.as_mut().unwrap().participations.push(joined);
+    });
+    assert_eq!(still_holds(&index, &authorized, now()).unwrap_err().reason(), "NotYetCheckable");
+}
+
+#[test]
+fn what_changes_nothing_for_a_call_does_not_end_it() {
+    let mut index = world();
+    let authorized = decide(&index, &agent(), &us(), now()).unwrap();
+    change(&mut index.connections, &name("acme", "na"), |na| na.spec.display_name = Some("New name".to_owned()));
+    change(&mut index.grants, &name("acme", "agent"), |grant| {
+        grant.spec.scope.marketplace_ids = list(&[CA, US]);
+        grant.spec.scope.operations = Some(Operations { allow: list(&["searchOrders"]), deny: vec![] });
+    });
+    assert_eq!(still_holds(&index, &authorized, now()), Ok(()));
 }
 
 #[test]

@@ -119,6 +119,8 @@ pub struct ProvenCredentials {
     pub refresh_token: i64,
     /// Generation of the application's stored client secret.
     pub client_secret: i64,
+    /// The application's client id.
+    pub client_id: String,
 }
 
 /// What the operator saw.

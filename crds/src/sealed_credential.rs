@@ -1,6 +1,6 @@
 //! SealedCredential: a credential on its way in, that only the operator can open.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,7 @@ pub struct SealedCredentialStatus {
     pub message: Option<String>,
     /// When it was sealed, as found inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sealed_at: Option<Time>,
+    pub sealed_at: Option<MicroTime>,
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

@@ -1,6 +1,6 @@
 //! StoredCredential: the only copy of a credential, encrypted, for operator and gateway.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +32,9 @@ pub struct StoredCredentialSpec {
     #[schemars(range(min = 1))]
     pub generation: i64,
     /// When the input that this came from was sealed.
-    pub sealed_at: Time,
+    pub sealed_at: MicroTime,
     /// Only inputs sealed after this are used, so that a replay or an old commit does nothing.
-    pub not_before: Time,
+    pub not_before: MicroTime,
     /// The encrypted credential (docs/formats.md, "Stored format").
     #[schemars(length(min = 1, max = 32768), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub data: String,

@@ -37,8 +37,8 @@ use crate::{
 
 const RECHECK: Duration = Duration::from_secs(600);
 
-/// Annotation of a StoredCredential: a digest of the input it came from. Times have whole seconds in Kubernetes, so
-/// they alone do not tell two inputs apart.
+/// Annotation of a StoredCredential: a digest of the input it came from. A sealed time is whatever the sealer says, so it
+/// alone does not tell two inputs apart.
 const INPUT: &str = "internal.openteam.dev/input";
 
 /// Whether a change of another object concerns an input.

@@ -5,7 +5,7 @@ use crds::{
     stored_credential_name,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use seal::{Keyset, StoredBinding};
 
 /// The tests' present.
@@ -48,7 +48,7 @@ fn stored(
         generation: generation.unsigned_abs(),
     };
     let sealed = keyset.seal(&binding, b"plainly fake").unwrap();
-    let sealed_at = Time(now() - SignedDuration::from_hours(1));
+    let sealed_at = MicroTime(now() - SignedDuration::from_hours(1));
     let object = stored_credential_name(&owner, field);
     let spec = StoredCredentialSpec {
         r#for: owner,

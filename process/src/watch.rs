@@ -39,6 +39,26 @@ pub enum Change<K> {
     Deleted(Seen<K>),
 }
 
+impl<K: kube::Resource> Change<K> {
+    /// The same with objects that are being deleted taken for gone: a finalizer, which anyone who may update an object
+    /// can set, must not keep alive what it lets someone do.
+    #[must_use]
+    pub fn without_leaving(self) -> Self {
+        let leaves = |seen: &Seen<K>| {
+            let meta = match seen {
+                Ok(object) => object.meta(),
+                Err(invalid) => &invalid.metadata,
+            };
+            meta.deletion_timestamp.is_some()
+        };
+        match self {
+            Self::All(all) => Self::All(all.into_iter().filter(|seen| !leaves(seen)).collect()),
+            Self::Applied(seen) if leaves(&seen) => Self::Deleted(seen),
+            other => other,
+        }
+    }
+}
+
 /// Watches all objects of a kind for as long as the future is polled, and keeps `currency` proven meanwhile.
 pub async fn watch<K>(api: Api<DeserializeGuard<K>>, currency: Arc<Currency>, mut changed: impl FnMut(Change<K>))
 where
@@ -107,6 +127,11 @@ async fn follow<K>(
     let kind = K::kind(&());
     let parameters = WatchParams::default().timeout(WATCH_SECONDS);
     loop {
+        // A watch from a version that the apiserver has not reached yet stays silent and breaks nothing off.
+        if currency.is_set_back() {
+            tracing::warn!(%kind, "the apiserver is behind what it had told before, as after a restore: listing anew");
+            return;
+        }
         let from = version.to_string();
         let stream = match timeout(OPEN_LIMIT, api.watch(&parameters, &from)).await {
             Ok(Ok(stream)) => stream,
@@ -156,6 +181,8 @@ async fn follow<K>(
                 // 410 Gone: the version is too old, or the apiserver forgot it.
                 WatchEvent::Error(status) => {
                     tracing::info!(%kind, code = status.code, "watch must be listed anew");
+                    // An apiserver in trouble may say so at every watch; each list costs it more.
+                    sleep(RETRY_AFTER).await;
                     return;
                 }
             };
@@ -176,11 +203,11 @@ where
     let nothing = ListParams::default().fields("metadata.name=none").limit(1);
     futures::stream::repeat(())
         .for_each(|()| async {
-            let sent = Instant::now();
+            let question = currency.question(Instant::now());
             match timeout(OPEN_LIMIT, api.list_metadata(&nothing)).await {
                 Ok(Ok(list)) => {
                     if let Some(version) = version(list.metadata.resource_version.as_deref()) {
-                        currency.asked(sent, version);
+                        currency.answered(question, version);
                     }
                 }
                 Ok(Err(error)) => tracing::debug!(kind = %K::kind(&()), %error, "question failed"),

@@ -24,8 +24,11 @@ use crate::{
 const PARTICIPATIONS: Operation =
     Operation { api: "sellers", version: "v1", id: "getMarketplaceParticipations", act: Act::Read };
 
-/// Amazon lets a seller's participations be read about once a minute (SP-API documentation, "Sellers API rate limits").
-const PARTICIPATIONS_EVERY: Duration = Duration::from_secs(60);
+/// Amazon lets a seller's participations be read about once a minute, and some more at once (SP-API documentation,
+/// "Sellers API rate limits": 0.016 a second, burst 15). A credential replaced twice must not wait; a third of the burst
+/// is left to whoever else calls for this seller.
+const PARTICIPATIONS_EVERY: SignedDuration = SignedDuration::from_secs(60);
+const PARTICIPATIONS_AT_ONCE: i32 = 10;
 
 /// When each connection may be asked for again. Lost with the process, which costs one call.
 #[derive(Default)]
@@ -36,6 +39,8 @@ pub(crate) struct Calls(Mutex<HashMap<NamespacedReference, Pace>>);
 struct Pace {
     failures: u32,
     not_before: Timestamp,
+    /// When all readings made so far would have been made, one each [`PARTICIPATIONS_EVERY`].
+    read_until: Timestamp,
 }
 
 impl Calls {
@@ -47,23 +52,34 @@ impl Calls {
     fn called(&self, connection: NamespacedReference, verdict: &Verdict, participations_read: bool) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
-        let failures = calls.get(&connection).map_or(0, |pace| pace.failures);
-        let pace = pace(failures, verdict, participations_read, now, fastrand::f64());
+        let pace = calls.get(&connection).copied().unwrap_or_else(|| Pace::new(now));
+        let pace = pace.after(verdict, participations_read, now, fastrand::f64());
         // What is free to be asked for again needs no entry: so the map holds only what is in flux.
-        calls.retain(|_, pace| pace.not_before > now || pace.failures > 0);
+        calls.retain(|_, pace| pace.not_before.max(pace.read_until) > now || pace.failures > 0);
         calls.insert(connection, pace);
     }
 }
 
-fn pace(failures: u32, verdict: &Verdict, participations_read: bool, now: Timestamp, jitter: f64) -> Pace {
-    let failures = match verdict {
-        Verdict::Unreachable(_) | Verdict::Unopenable(_) => failures.saturating_add(1),
-        _ => 0,
-    };
-    let retry = if failures > 0 { delay(failures, jitter) } else { Duration::ZERO };
-    let limit = if participations_read { PARTICIPATIONS_EVERY } else { Duration::ZERO };
-    let wait = SignedDuration::try_from(retry.max(limit)).unwrap_or(SignedDuration::MAX);
-    Pace { failures, not_before: now.saturating_add(wait).unwrap_or(Timestamp::MAX) }
+impl Pace {
+    /// Of a connection that was not asked for yet.
+    const fn new(now: Timestamp) -> Self {
+        Self { failures: 0, not_before: now, read_until: now }
+    }
+
+    /// After one more question.
+    fn after(self, verdict: &Verdict, participations_read: bool, now: Timestamp, jitter: f64) -> Self {
+        let failures = match verdict {
+            Verdict::Unreachable(_) | Verdict::Unopenable(_) => self.failures.saturating_add(1),
+            _ => 0,
+        };
+        let retry = if failures > 0 { delay(failures, jitter) } else { Duration::ZERO };
+        let retry = SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX);
+        let later = |then: Timestamp, by: SignedDuration| then.saturating_add(by).unwrap_or(Timestamp::MAX);
+        let read = if participations_read { PARTICIPATIONS_EVERY } else { SignedDuration::ZERO };
+        let read_until = later(self.read_until.max(now), read);
+        let room = later(read_until, -PARTICIPATIONS_EVERY * (PARTICIPATIONS_AT_ONCE - 1));
+        Self { failures, not_before: later(now, retry).max(room), read_until }
+    }
 }
 
 /// Asks. Every use of a credential is recorded before it happens: where that fails nothing has happened.
@@ -224,28 +240,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reading_the_participations_is_spaced_a_minute_whatever_came_of_it() {
+    fn participations_are_read_some_times_at_once_and_then_once_a_minute() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let minute = now + SignedDuration::from_secs(60);
-        for verdict in [Verdict::Authorized(vec![]), Verdict::Revoked, Verdict::Unreachable(String::new())] {
-            assert_eq!(pace(0, &verdict, true, now, 0.0).not_before, minute, "{verdict:?}");
+        for verdict in [Verdict::Authorized(vec![]), Verdict::Revoked] {
+            let mut pace = Pace::new(now);
+            for _ in 1..PARTICIPATIONS_AT_ONCE {
+                pace = pace.after(&verdict, true, now, 0.0);
+                assert!(pace.not_before <= now, "{verdict:?}");
+            }
+            for _ in 0..5 {
+                pace = pace.after(&verdict, true, pace.not_before.max(now), 0.0);
+            }
+            assert_eq!(pace.not_before, now + PARTICIPATIONS_EVERY * 5, "{verdict:?}");
+            // What was not read costs nothing.
+            assert_eq!(pace.after(&verdict, false, pace.not_before, 0.0).not_before, pace.not_before);
         }
-        assert_eq!(pace(0, &Verdict::Revoked, false, now, 0.0), Pace { failures: 0, not_before: now });
     }
 
     #[test]
     fn failures_are_repeated_at_growing_distances() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let verdict = Verdict::Unreachable(String::new());
-        let mut failures = 0;
+        let mut pace = Pace::new(now);
         let mut last = SignedDuration::ZERO;
         for _ in 0..10 {
-            let next = pace(failures, &verdict, false, now, 1.0);
-            let wait = next.not_before.duration_since(now);
+            pace = pace.after(&verdict, false, now, 1.0);
+            let wait = pace.not_before.duration_since(now);
             assert!(wait > last, "{wait} after {last}");
-            (failures, last) = (next.failures, wait);
+            last = wait;
         }
-        assert_eq!(pace(failures, &Verdict::Revoked, false, now, 1.0).failures, 0);
+        assert_eq!(pace.after(&Verdict::Revoked, false, now, 1.0), Pace::new(now));
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Question {
         ProvenCredentials {
             refresh_token: self.refresh_token.spec.generation,
             client_secret: self.client_secret.spec.generation,
+            client_id: self.client_id.clone(),
         }
     }
 }
@@ -133,6 +134,11 @@ impl Verdict {
     }
 }
 
+/// As a `Time` is kept: with a fraction it would differ from itself once it was written.
+fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
 /// Decides.
 pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     let connection = seen.connection;
@@ -147,7 +153,7 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     status.incidents = incidents(&contained_by);
     let endpoint = application_addresses(seen).map(|found| trimmed(found.selling_partner_api.as_str()));
     status.endpoint = endpoint;
-    status.authorized_at = seen.refresh_token.map(|stored| stored.spec.sealed_at.clone());
+    status.authorized_at = seen.refresh_token.map(|stored| whole_seconds(stored.spec.sealed_at.0));
     status.authorization_expires_at = status.authorized_at.as_ref().map(|at| Time(at.0 + AUTHORIZATION_LIFE));
     take_answer(&mut status, seen.answer, wanted.as_ref());
 

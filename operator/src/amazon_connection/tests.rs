@@ -138,7 +138,7 @@ fn a_connection_is_proven_once_and_then_left_in_peace() {
     assert_eq!(scene.condition(CREDENTIAL_CURRENT), is("True", "Current"));
     let status = scene.connection.status.clone().unwrap();
     assert_eq!(status.endpoint.as_deref(), Some("https://sellingpartnerapi-na.amazon.com"));
-    assert_eq!(status.proven, Some(ProvenCredentials { refresh_token: 1, client_secret: 1 }));
+    assert_eq!(status.proven, Some(ProvenCredentials { refresh_token: 1, client_secret: 1, client_id: String::new() }));
     assert_eq!(status.participations[0].marketplace_id, CA, "in a stable order");
     let at = scene.refresh_token.as_ref().unwrap().spec.sealed_at.0;
     assert_eq!(status.authorization_expires_at.unwrap().0, at + SignedDuration::from_hours(365 * 24));
@@ -220,7 +220,10 @@ fn no_answer_is_no_verdict_and_is_asked_for_again_in_time() {
 #[test]
 fn an_answer_about_other_credentials_proves_nothing() {
     let scene = Scene::new();
-    let answer = Answer { asked_with: ProvenCredentials { refresh_token: 7, client_secret: 1 }, verdict: authorized() };
+    let answer = Answer {
+        asked_with: ProvenCredentials { refresh_token: 7, client_secret: 1, client_id: String::new() },
+        verdict: authorized(),
+    };
     let plan = scene.look(Some(&answer), 0);
     assert_eq!(plan.status.proven, None);
     assert!(plan.status.participations.is_empty());
@@ -314,4 +317,15 @@ fn only_what_a_connection_hangs_from_concerns_it() {
     ] {
         assert_eq!(concerns(&touched, &scene.connection), expected, "{touched:?}");
     }
+}
+
+#[test]
+fn another_client_id_is_asked_about_anew() {
+    let mut scene = Scene::new();
+    scene.settle(&Verdict::ApplicationSecretRejected);
+    assert_eq!(scene.look(None, 600).ask, None);
+    let mut application = scene.application.take().unwrap().0.unwrap();
+    application.spec.client_id = "another".into();
+    scene.application = Some(DeserializeGuard(Ok(application)));
+    assert!(scene.look(None, 600).ask.is_some());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::{SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use seal::{Admission, KeyId, MAX_CLOCK_LEAD_MS, admit};
 
 use super::INPUT;
@@ -55,7 +55,7 @@ pub(super) struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NewCredential {
     pub(super) generation: i64,
-    pub(super) sealed_at: Time,
+    pub(super) sealed_at: MicroTime,
     /// The resourceVersion it replaces; none where there is none yet.
     pub(super) replaces: Option<String>,
 }
@@ -90,25 +90,22 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
             return settled(seen, Refused, reason, message, None);
         }
     };
-    // Whole seconds, as Kubernetes keeps times: finer ones would be newer than themselves once stored.
-    let seconds = sealed_at_ms / 1000;
-    let sealed_at = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time);
+    let sealed_at = i64::try_from(sealed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let now_ms = u64::try_from(seen.now.as_millisecond()).unwrap_or_default();
     let not_before_ms = seen.stored.map_or(0, |stored| millis(&stored.spec.not_before));
     let Some(sealed_at) = sealed_at else {
         return settled(seen, Refused, FROM_THE_FUTURE, "its sealed time is no time".to_owned(), None);
     };
-    match admit(seconds * 1000, not_before_ms, now_ms) {
+    match admit(sealed_at_ms, not_before_ms, now_ms) {
         Admission::FromTheFuture => {
-            let wait = (seconds * 1000).saturating_sub(MAX_CLOCK_LEAD_MS).saturating_sub(now_ms);
-            let message =
-                format!("sealed at {}, which is still to come: correct the clock and seal it again", sealed_at.0);
+            let wait = sealed_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS).saturating_sub(now_ms);
+            let message = format!("sealed at {sealed_at}, which is still to come: correct the clock and seal it again");
             let plan = settled(seen, Refused, FROM_THE_FUTURE, message, Some(sealed_at));
             Plan { recheck: Some(Duration::from_millis(wait.clamp(1000, 600_000))), ..plan }
         }
         Admission::Superseded => {
             let stored =
-                seen.stored.filter(|stored| stored.spec.sealed_at == sealed_at && came_from(stored, seen.input));
+                seen.stored.filter(|stored| stored.spec.sealed_at.0 == sealed_at && came_from(stored, seen.input));
             match stored {
                 Some(stored) => {
                     let message = accepted(kind, name, stored.spec.generation);
@@ -116,8 +113,7 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
                 }
                 None => {
                     let message = format!(
-                        "sealed at {}, not after what {kind} {name} already has: seal it again if it is the right one",
-                        sealed_at.0
+                        "sealed at {sealed_at}, not after what {kind} {name} already has: seal it again if it is the right one"
                     );
                     settled(seen, Superseded, SUPERSEDED, message, Some(sealed_at))
                 }
@@ -135,7 +131,7 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
             Target::Free => {
                 let generation = seen.stored.map_or(0, |stored| stored.spec.generation) + 1;
                 let replaces = seen.stored.and_then(|stored| stored.metadata.resource_version.clone());
-                let store = NewCredential { generation, sealed_at: sealed_at.clone(), replaces };
+                let store = NewCredential { generation, sealed_at: MicroTime(sealed_at), replaces };
                 let plan = settled(seen, Accepted, ACCEPTED, accepted(kind, name, generation), Some(sealed_at));
                 Plan { store: Some(store), ..plan }
             }
@@ -148,13 +144,13 @@ fn settled(
     state: SealedCredentialState,
     reason: &str,
     message: String,
-    sealed_at: Option<Time>,
+    sealed_at: Option<Timestamp>,
 ) -> Plan {
     let status = SealedCredentialStatus {
         state: Some(state),
         reason: Some(reason.to_owned()),
         message: Some(message),
-        sealed_at,
+        sealed_at: sealed_at.map(MicroTime),
         observed_generation: seen.sealed.metadata.generation,
     };
     Plan { store: None, status, recheck: None }
@@ -164,7 +160,7 @@ fn accepted(kind: &str, name: &str, generation: i64) -> String {
     format!("in use as credential {generation} of {kind} {name}")
 }
 
-fn millis(time: &Time) -> u64 {
+fn millis(time: &MicroTime) -> u64 {
     u64::try_from(time.0.as_millisecond()).unwrap_or_default()
 }
 

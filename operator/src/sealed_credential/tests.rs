@@ -1,7 +1,7 @@
 use crds::{CredentialField, CredentialOwner, SealedCredentialSpec};
 use http::{Request, Response, StatusCode};
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use seal::{KeyId, seal_input};
 
@@ -73,7 +73,7 @@ fn a_newer_input_replaces_exactly_what_was_seen() {
     let input = sealed(&key, "acme", "na", ms(0), &token("two"));
     let new = look(&input, &Target::Free, Some(&stored), Ok(ms(0))).store.unwrap();
     assert_eq!((new.generation, new.replaces.as_deref()), (5, Some("77")));
-    assert_eq!(new.sealed_at, Time(now()));
+    assert_eq!(new.sealed_at, MicroTime(now()));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_cannot_be_used_says_why_and_stores_nothing() {
         (&contained, Some(&stored), Ok(ms(0)), (Waiting, "Contained")),
         (&Target::Free, Some(&stored), Ok(hour_ago - 1000), (Superseded, "Superseded")),
         (&Target::Free, Some(&stored), Ok(hour_ago), (Superseded, "Superseded")),
-        (&Target::Free, Some(&stored), Ok(hour_ago + 999), (Superseded, "Superseded")),
+        (&Target::Free, Some(&stored), Ok(hour_ago - 1), (Superseded, "Superseded")),
         (&Target::Free, None, Ok(ms(301)), (Refused, "FromTheFuture")),
         (&Target::Free, None, Ok(u64::MAX), (Refused, "FromTheFuture")),
         (&Target::Free, None, Err(Fault::InvalidText), (Refused, "InvalidText")),
