@@ -7,6 +7,7 @@
 mod caller;
 mod containment;
 mod decision;
+mod endpoint;
 mod holding;
 mod index;
 mod marketplaces;
@@ -18,6 +19,7 @@ mod runtime_token;
 pub use caller::Caller;
 pub use containment::{Containment, contained};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connections};
+pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
 pub use holding::{Holding, HoldingKind, RuntimeTokenFault, runtime_token_fault};
 pub use index::{Entry, Index, Kind, Objects};
 pub use namespaces::selects;

@@ -1,7 +1,7 @@
 //! The gateway: one listener that looks like Amazon. Callers hold OpenTeam's tokens; Amazon's stay in here.
 //!
-//! A call passes: [`caller`] (who) → `access::decide` (may they) → [`record`] (on disk first) → [`tokens`] (Amazon's
-//! token, refreshed once however many ask) → `access::still_holds` (contained meanwhile?) → [`proxy`] (forward, stream).
+//! A call passes: `caller` (who) → `access::decide` (may they) → `record` (on disk first) → `tokens` (Amazon's
+//! token, refreshed once however many ask) → `access::still_holds` (contained meanwhile?) → `proxy` (forward, stream).
 
 mod answer;
 mod arguments;

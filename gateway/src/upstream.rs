@@ -6,12 +6,16 @@ use std::{
     time::Duration,
 };
 
-use amazon::{ClientError, Endpoint, LWA_TOKEN_URL, LwaClient};
-use crds::{AmazonApplication, AmazonConnection, Region};
+use access::{Addresses, EndpointFault};
+use amazon::{ClientError, Endpoint, LwaClient};
+use crds::{AmazonApplication, AmazonConnection};
 
 /// Time for Amazon to begin its answer, and between two parts of it.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Clients kept; each has connections of its own.
+const MOST_CLIENTS: usize = 64;
 
 /// Clients that trust one CA bundle.
 pub(crate) struct Clients {
@@ -29,10 +33,10 @@ pub(crate) struct Upstream {
 /// Why there is no address to call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("its AmazonApplication names endpoints of its own, and this gateway runs without --allow-endpoints")]
-    NotAllowed,
-    #[error("its AmazonApplication's endpoints cannot be used: {0}")]
-    Invalid(String),
+    #[error("its AmazonApplication's {0}")]
+    Addresses(#[from] EndpointFault),
+    #[error("its AmazonApplication's spec.endpoints.caBundle cannot be used")]
+    CaBundle(#[from] ClientError),
 }
 
 /// Makes clients once per CA bundle.
@@ -52,24 +56,9 @@ impl Upstreams {
         connection: &AmazonConnection,
         application: &AmazonApplication,
     ) -> Result<Upstream, UpstreamError> {
-        let own = application.spec.endpoints.as_ref();
-        if own.is_some() && !self.allow_endpoints {
-            return Err(UpstreamError::NotAllowed);
-        }
-        let region = match connection.spec.region {
-            Region::Na => amazon::Region::Na,
-            Region::Eu => amazon::Region::Eu,
-            Region::Fe => amazon::Region::Fe,
-        };
-        let parse = |text: &str| text.parse::<Endpoint>().map_err(|error| UpstreamError::Invalid(error.to_string()));
-        let lwa = parse(own.and_then(|own| own.lwa.as_deref()).unwrap_or(LWA_TOKEN_URL))?;
-        let selling_partner_api = parse(
-            own.and_then(|own| own.selling_partner_api.as_deref())
-                .unwrap_or(region.selling_partner_api(connection.spec.sandbox)),
-        )?;
-        let bundle = own.and_then(|own| own.ca_bundle.clone());
-        let clients = self.clients(bundle).map_err(|error| UpstreamError::Invalid(error.to_string()))?;
-        Ok(Upstream { lwa, selling_partner_api, clients })
+        let Addresses { lwa, selling_partner_api, ca_bundle } =
+            access::addresses(&connection.spec, application, self.allow_endpoints)?;
+        Ok(Upstream { lwa, selling_partner_api, clients: self.clients(ca_bundle)? })
     }
 
     fn clients(&self, bundle: Option<String>) -> Result<Arc<Clients>, ClientError> {
@@ -82,6 +71,10 @@ impl Upstreams {
             lwa: LwaClient::new(pem)?,
             http: amazon::streaming_client(pem, CONNECT_LIMIT, READ_LIMIT)?,
         });
+        // Bundles come from AmazonApplications, which change: those nobody names any more must not stay for ever.
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
         clients.insert(bundle, made.clone());
         Ok(made)
     }

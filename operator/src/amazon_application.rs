@@ -14,7 +14,7 @@ use seal::KeyId;
 use crate::{
     amazon_connection::client_secret_name,
     controller::Context,
-    credential, endpoint,
+    credential,
     error::ReconcileError,
     status,
     subject::{Subject, contained_states, containment, reference},
@@ -62,7 +62,7 @@ fn plan(seen: &Observed<'_>) -> (AmazonApplicationStatus, Vec<Containment>) {
     let contained_by: Vec<Containment> =
         containment(AmazonApplication::ACCESS, &application.metadata).into_iter().collect();
     let (contained, stopped) = contained_states(&contained_by);
-    let ready = stopped.unwrap_or_else(|| match endpoint::own(application, seen.allow_endpoints) {
+    let ready = stopped.unwrap_or_else(|| match access::own_endpoints(application, seen.allow_endpoints) {
         Err(fault) => State::no(READY, fault.reason(), fault.to_string()),
         Ok(_) if seen.client_secret.is_none() => {
             let name = reference(&application.metadata);

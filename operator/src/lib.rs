@@ -12,7 +12,6 @@ mod bootstrap;
 mod certificate;
 mod controller;
 mod credential;
-mod endpoint;
 mod error;
 mod lease;
 mod runtime_token;

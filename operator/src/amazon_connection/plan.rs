@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use access::{Containment, Entry, Index};
+use access::{Addresses, Containment, Entry, Index, addresses};
 use crds::{
     AmazonApplication, AmazonConnection, AmazonConnectionStatus, NamespacedReference, Participation, ProvenCredentials,
     StoredCredential, Team,
@@ -15,7 +15,6 @@ use seal::KeyId;
 
 use crate::{
     credential,
-    endpoint::{Addresses, addresses},
     subject::{contained_states, reference},
 };
 

@@ -5,18 +5,18 @@ use crds::{AmazonApplication, AmazonConnectionSpec, Endpoints, Region};
 
 /// The addresses a connection's calls go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Addresses {
+pub struct Addresses {
     /// Login with Amazon's token endpoint.
-    pub(crate) lwa: Endpoint,
+    pub lwa: Endpoint,
     /// The regional SP-API.
-    pub(crate) selling_partner_api: Endpoint,
+    pub selling_partner_api: Endpoint,
     /// PEM of the authorities to trust instead of the system's.
-    pub(crate) ca_bundle: Option<String>,
+    pub ca_bundle: Option<String>,
 }
 
 /// Why a connection has no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EndpointFault {
+pub enum EndpointFault {
     /// The application names its own, and this process was not started to believe that.
     #[error("spec.endpoints names other addresses than Amazon's, and OpenTeam runs without --allow-endpoints")]
     NotAllowed,
@@ -32,7 +32,8 @@ pub(crate) enum EndpointFault {
 
 impl EndpointFault {
     /// The reason in conditions.
-    pub(crate) const fn reason(&self) -> &'static str {
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::NotAllowed => "EndpointNotAllowed",
             Self::Unusable { .. } => "EndpointUnusable",
@@ -41,7 +42,10 @@ impl EndpointFault {
 }
 
 /// An application's own endpoints, where it has any and they are allowed.
-pub(crate) fn own(application: &AmazonApplication, allowed: bool) -> Result<Option<&Endpoints>, EndpointFault> {
+///
+/// # Errors
+/// It has some, and they are not.
+pub fn own_endpoints(application: &AmazonApplication, allowed: bool) -> Result<Option<&Endpoints>, EndpointFault> {
     match &application.spec.endpoints {
         Some(own) if *own != Endpoints::default() && !allowed => Err(EndpointFault::NotAllowed),
         own => Ok(own.as_ref()),
@@ -49,12 +53,15 @@ pub(crate) fn own(application: &AmazonApplication, allowed: bool) -> Result<Opti
 }
 
 /// The addresses of a connection: Amazon's by region and sandbox, or the application's own.
-pub(crate) fn addresses(
+///
+/// # Errors
+/// [`EndpointFault`], in words for the owner of the application.
+pub fn addresses(
     connection: &AmazonConnectionSpec,
     application: &AmazonApplication,
     allowed: bool,
 ) -> Result<Addresses, EndpointFault> {
-    let own = own(application, allowed)?;
+    let own = own_endpoints(application, allowed)?;
     let region = match connection.region {
         Region::Na => amazon::Region::Na,
         Region::Eu => amazon::Region::Eu,
