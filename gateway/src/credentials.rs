@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use amazon::Endpoint;
 use crds::{
     CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference, StoredCredential, StoredCredentialSpec,
     stored_credential_name,
@@ -23,17 +24,34 @@ pub(crate) enum CredentialError {
     DoesNotOpen,
 }
 
-/// Which stored credentials a token was made from; another pair is another token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generations {
-    refresh_token: i64,
-    client_secret: i64,
+/// One stored credential, told from every other: a connection deleted and made anew begins at generation 1 again, with
+/// another UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    uid: String,
+    generation: i64,
+}
+
+/// What an access token was got with; with anything else it is another seller's, or another application's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Provenance {
+    refresh_token: Version,
+    client_secret: Version,
+    client_id: String,
+    lwa: String,
 }
 
 #[cfg(test)]
-impl Generations {
-    pub(crate) const fn of(refresh_token: i64, client_secret: i64) -> Self {
-        Self { refresh_token, client_secret }
+impl Provenance {
+    /// As of refresh token `generation`.
+    pub(crate) fn of(generation: i64) -> Self {
+        let version = |generation| Version { uid: "1".to_owned(), generation };
+        Self {
+            refresh_token: version(generation),
+            client_secret: version(1),
+            client_id: "client".to_owned(),
+            lwa: "https://lwa.example".to_owned(),
+        }
     }
 }
 
@@ -46,7 +64,12 @@ pub(crate) struct Pair {
 /// All stored credentials, sealed; opened only for the moment of use.
 pub(crate) struct Credentials {
     keyset: Keyset,
-    stored: Mutex<HashMap<NamespacedReference, Arc<StoredCredentialSpec>>>,
+    stored: Mutex<HashMap<NamespacedReference, Arc<Stored>>>,
+}
+
+struct Stored {
+    uid: String,
+    spec: StoredCredentialSpec,
 }
 
 impl Credentials {
@@ -58,7 +81,7 @@ impl Credentials {
         &self.keyset
     }
 
-    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<NamespacedReference, Arc<StoredCredentialSpec>>> {
+    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<NamespacedReference, Arc<Stored>>> {
         self.stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -67,7 +90,7 @@ impl Credentials {
         let entry = |object: StoredCredential| {
             let name =
                 NamespacedReference { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-            (name, Arc::new(object.spec))
+            (name, Arc::new(Stored { uid: object.uid().unwrap_or_default(), spec: object.spec }))
         };
         let mut stored = self.stored();
         match change {
@@ -85,15 +108,23 @@ impl Credentials {
         }
     }
 
-    /// Which credentials would be used now.
-    pub(crate) fn generations(
+    /// What a token got now would come from.
+    pub(crate) fn provenance(
         &self,
         connection: &NamespacedReference,
         application: &NamespacedReference,
-    ) -> Result<Generations, CredentialError> {
-        Ok(Generations {
-            refresh_token: self.find(CredentialOwnerKind::AmazonConnection, connection)?.generation,
-            client_secret: self.find(CredentialOwnerKind::AmazonApplication, application)?.generation,
+        client_id: &str,
+        lwa: &Endpoint,
+    ) -> Result<Provenance, CredentialError> {
+        let version = |kind, owner| {
+            let stored = self.find(kind, owner)?;
+            Ok(Version { uid: stored.uid.clone(), generation: stored.spec.generation })
+        };
+        Ok(Provenance {
+            refresh_token: version(CredentialOwnerKind::AmazonConnection, connection)?,
+            client_secret: version(CredentialOwnerKind::AmazonApplication, application)?,
+            client_id: client_id.to_owned(),
+            lwa: lwa.as_str().to_owned(),
         })
     }
 
@@ -109,11 +140,7 @@ impl Credentials {
         })
     }
 
-    fn find(
-        &self,
-        kind: CredentialOwnerKind,
-        owner: &NamespacedReference,
-    ) -> Result<Arc<StoredCredentialSpec>, CredentialError> {
+    fn find(&self, kind: CredentialOwnerKind, owner: &NamespacedReference) -> Result<Arc<Stored>, CredentialError> {
         let name = stored_credential_name(&CredentialOwner { kind, name: owner.name.clone() }, kind.field());
         let name = NamespacedReference { namespace: owner.namespace.clone(), name };
         self.stored().get(&name).cloned().ok_or(CredentialError::Missing)
@@ -125,6 +152,7 @@ impl Credentials {
         owner: &NamespacedReference,
     ) -> Result<SecretString, CredentialError> {
         let stored = self.find(kind, owner)?;
+        let stored = &stored.spec;
         let field: CredentialField = kind.field();
         let binding = StoredBinding {
             namespace: &owner.namespace,

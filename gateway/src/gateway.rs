@@ -82,16 +82,17 @@ impl Gateway {
         correlation: Correlation,
     ) -> Result<Arc<Token>, Denial> {
         let application = &authorized.connection.spec.application_ref;
-        let generations = self
+        let client_id = &authorized.application.spec.client_id;
+        let provenance = self
             .credentials
-            .generations(&authorized.name, application)
+            .provenance(&authorized.name, application, client_id, &upstream.lwa)
             .map_err(|error| token_denial(&TokenError::Credential(error)))?;
         let refresh = || {
             let (gateway, authorized) = (self.clone(), authorized.clone());
             let (lwa, client) = (upstream.lwa.clone(), upstream.clients.lwa.clone());
             async move { gateway.refresh(&authorized, &lwa, &client, correlation).await }
         };
-        self.tokens.token(&authorized.name, generations, refresh).await.map_err(|error| {
+        self.tokens.token(&authorized.name, provenance, refresh).await.map_err(|error| {
             tracing::warn!(connection = %authorized.name, %error, "no access token");
             token_denial(&error)
         })

@@ -11,7 +11,7 @@ use crds::NamespacedReference;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use crate::credentials::Generations;
+use crate::credentials::Provenance;
 
 /// A token with less life than this is not used: the call it is attached to may take a while to arrive.
 const LEAST_LIFE: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ type Outcome = Result<Arc<Token>, TokenError>;
 
 #[derive(Default)]
 struct Entry {
-    generations: Option<Generations>,
+    provenance: Option<Provenance>,
     kept: Option<Kept>,
     flight: Option<watch::Receiver<Option<Outcome>>>,
 }
@@ -74,7 +74,7 @@ impl Tokens {
     pub(crate) async fn token<F>(
         &self,
         connection: &NamespacedReference,
-        generations: Generations,
+        provenance: Provenance,
         refresh: impl FnOnce() -> F,
     ) -> Outcome
     where
@@ -83,9 +83,9 @@ impl Tokens {
         let mut flight = {
             let mut entries = self.entries();
             let entry = entries.entry(connection.clone()).or_default();
-            if entry.generations != Some(generations) {
+            if entry.provenance.as_ref() != Some(&provenance) {
                 // Other credentials: what the old ones gave is dead, and a refresh under way is not ours.
-                *entry = Entry { generations: Some(generations), ..Entry::default() };
+                *entry = Entry { provenance: Some(provenance.clone()), ..Entry::default() };
             }
             let now = Instant::now();
             let usable = entry.usable(now);
@@ -103,7 +103,7 @@ impl Tokens {
                     tokio::spawn(async move {
                         // Dropping the sender without a result tells the waiting that the task was ended.
                         let outcome = finish(work.await);
-                        tokens.keep(&connection, generations, &outcome);
+                        tokens.keep(&connection, &provenance, &outcome);
                         sender.send_replace(Some(outcome));
                     });
                     flight
@@ -130,9 +130,10 @@ impl Tokens {
         }
     }
 
-    fn keep(&self, connection: &NamespacedReference, generations: Generations, outcome: &Outcome) {
+    fn keep(&self, connection: &NamespacedReference, provenance: &Provenance, outcome: &Outcome) {
         let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(connection).filter(|entry| entry.generations == Some(generations)) else {
+        let Some(entry) = entries.get_mut(connection).filter(|entry| entry.provenance.as_ref() == Some(provenance))
+        else {
             return;
         };
         entry.flight = None;
@@ -200,7 +201,7 @@ mod tests {
             let (tokens, count, mut gate) = (tokens.clone(), count.clone(), gate.clone());
             tokio::spawn(async move {
                 tokens
-                    .token(&connection(), Generations::of(1, 1), || async move {
+                    .token(&connection(), Provenance::of(1), || async move {
                         count.fetch_add(1, Ordering::SeqCst);
                         gate.wait_for(|open| *open).await.map_err(|_| TokenError::Interrupted)?;
                         answer("one", 3600)
@@ -230,7 +231,7 @@ mod tests {
             let tokens = tokens.clone();
             async move {
                 tokens
-                    .token(&connection(), Generations::of(generation, 1), || async move {
+                    .token(&connection(), Provenance::of(generation), || async move {
                         count.fetch_add(1, Ordering::SeqCst);
                         answer("t", seconds)
                     })
@@ -259,7 +260,7 @@ mod tests {
                 count.fetch_add(1, Ordering::SeqCst);
                 answer("t", 10)
             };
-            tokens.token(&connection(), Generations::of(1, 1), refresh).await.unwrap();
+            tokens.token(&connection(), Provenance::of(1), refresh).await.unwrap();
         }
         assert_eq!(count.load(Ordering::SeqCst), 3);
     }
@@ -273,7 +274,7 @@ mod tests {
                 count.fetch_add(1, Ordering::SeqCst);
                 Err(TokenError::Amazon(LwaError::InvalidGrant))
             };
-            let error = tokens.token(&connection(), Generations::of(generation, 1), refresh).await.unwrap_err();
+            let error = tokens.token(&connection(), Provenance::of(generation), refresh).await.unwrap_err();
             assert!(is_refusal(&error));
         }
         assert_eq!(count.load(Ordering::SeqCst), 2);
