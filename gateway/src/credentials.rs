@@ -167,3 +167,72 @@ impl Credentials {
         Ok(SecretString::from(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    use super::*;
+
+    fn stored(kind: CredentialOwnerKind, uid: &str, generation: i64) -> StoredCredential {
+        let owner = CredentialOwner { kind, name: "na".to_owned() };
+        let at = MicroTime(jiff::Timestamp::UNIX_EPOCH);
+        let spec = StoredCredentialSpec {
+            field: kind.field(),
+            generation,
+            sealed_at: at.clone(),
+            not_before: at,
+            data: "x".to_owned(),
+            wrap: "x".to_owned(),
+            r#for: owner.clone(),
+        };
+        let mut object = StoredCredential::new(&stored_credential_name(&owner, kind.field()), spec);
+        object.metadata.namespace = Some("acme".to_owned());
+        object.metadata.uid = Some(uid.to_owned());
+        object
+    }
+
+    fn both() -> Change<StoredCredential> {
+        use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
+        Change::All([stored(AmazonConnection, "1", 1), stored(AmazonApplication, "2", 1)].map(Ok).into())
+    }
+
+    fn name() -> NamespacedReference {
+        NamespacedReference { namespace: "acme".to_owned(), name: "na".to_owned() }
+    }
+
+    fn provenance(credentials: &Credentials, client_id: &str, lwa: &str) -> Result<Provenance, CredentialError> {
+        credentials.provenance(&name(), &name(), client_id, &lwa.parse().unwrap())
+    }
+
+    #[test]
+    fn a_token_of_anything_else_is_another_token() {
+        use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
+        let credentials = Credentials::new(Keyset::generate(0));
+        let (client, lwa) = ("client", "https://lwa.example");
+        assert_eq!(provenance(&credentials, client, lwa).unwrap_err(), CredentialError::Missing);
+        credentials.apply(both());
+        let first = provenance(&credentials, client, lwa).unwrap();
+        assert_eq!(provenance(&credentials, client, lwa).unwrap(), first);
+        assert_ne!(provenance(&credentials, "another", lwa).unwrap(), first);
+        assert_ne!(provenance(&credentials, client, "https://elsewhere.example").unwrap(), first);
+        for changed in [
+            stored(AmazonConnection, "1", 2),
+            // Deleted and made anew for another seller: the generation begins at 1 again.
+            stored(AmazonConnection, "3", 1),
+            stored(AmazonApplication, "2", 2),
+            stored(AmazonApplication, "4", 1),
+        ] {
+            credentials.apply(Change::Applied(Ok(changed)));
+            assert_ne!(provenance(&credentials, client, lwa).unwrap(), first);
+            credentials.apply(both());
+        }
+    }
+
+    #[test]
+    fn what_does_not_open_says_nothing_of_why() {
+        let credentials = Credentials::new(Keyset::generate(0));
+        credentials.apply(both());
+        assert_eq!(credentials.open(&name(), &name()).err(), Some(CredentialError::DoesNotOpen));
+    }
+}
