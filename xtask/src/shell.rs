@@ -46,7 +46,7 @@ pub(crate) fn words(command: &Command) -> String {
 /// Builds every program of the workspace. One selection for all, so that no dependency is built twice with other
 /// features.
 pub(crate) fn build() -> anyhow::Result<()> {
-    run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))
+    run(cargo().args(["build", "--workspace", "--bins"]))
 }
 
 /// A program that [`build`] made.
