@@ -54,8 +54,14 @@ async fn list(gateway: &Arc<Gateway>, request: Request, correlation: Correlation
         expires_at: None,
         phase: Phase::Intent,
     };
-    let _recorded = gateway.intend(&call).await?;
     let usable = access::usable_connections(&index, &known.caller, Timestamp::now());
+    if usable.is_empty() {
+        // Nothing is told, so nothing waits for the disk: any pod of the cluster may ask this, as often as it likes.
+        let done = Call { phase: Phase::Outcome { status: 200, latency: std::time::Duration::ZERO }, ..call };
+        gateway.refusals.record(&known, from, "NothingInScope", done);
+        return Ok(json!({ "connections": [], "rules": RULES }));
+    }
+    let _recorded = gateway.intend(&call).await?;
     let connections: Vec<Value> = usable
         .iter()
         .filter(|one| known.bound_to.as_ref().is_none_or(|bound| *bound == one.name))

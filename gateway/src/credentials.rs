@@ -7,8 +7,8 @@ use std::{
 
 use amazon::Endpoint;
 use crds::{
-    CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference, StoredCredential, StoredCredentialSpec,
-    stored_credential_name,
+    AmazonApplication, AmazonConnection, CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference,
+    ProvenCredentials, StoredCredential, StoredCredentialSpec, stored_credential_name,
 };
 use kube::ResourceExt;
 use process::watch::Change;
@@ -22,35 +22,68 @@ pub(crate) enum CredentialError {
     Missing,
     #[error("its stored credential does not open")]
     DoesNotOpen,
+    /// What is known of the seller was learnt with another one.
+    #[error("its stored credential was not verified with Amazon yet")]
+    NotVerified,
 }
 
-/// One stored credential, told from every other: a connection deleted and made anew begins at generation 1 again, with
-/// another UID.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
+/// One stored credential, sealed.
+#[derive(Debug)]
+struct Stored {
     uid: String,
-    generation: i64,
+    /// UIDs of the objects it goes with; none once it was restored from a backup.
+    owners: Vec<String>,
+    spec: StoredCredentialSpec,
 }
 
-/// What an access token was got with; with anything else it is another seller's, or another application's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl PartialEq for Stored {
+    /// Told from every other: a connection deleted and made anew begins at generation 1 again, with another UID.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.uid, self.spec.generation) == (&other.uid, other.spec.generation)
+    }
+}
+
+/// What an access token is got with; with anything else it is another seller's, or another application's.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Provenance {
-    refresh_token: Version,
-    client_secret: Version,
+    refresh_token: Arc<Stored>,
+    client_secret: Arc<Stored>,
     client_id: String,
-    lwa: String,
+    lwa: Endpoint,
+}
+
+impl Provenance {
+    /// The credentials as the status of a connection names them.
+    pub(crate) fn credentials(&self) -> ProvenCredentials {
+        ProvenCredentials {
+            refresh_token: self.refresh_token.spec.generation,
+            client_secret: self.client_secret.spec.generation,
+            client_id: self.client_id.clone(),
+        }
+    }
+
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    pub(crate) const fn lwa(&self) -> &Endpoint {
+        &self.lwa
+    }
 }
 
 #[cfg(test)]
 impl Provenance {
     /// As of refresh token `generation`.
     pub(crate) fn of(generation: i64) -> Self {
-        let version = |generation| Version { uid: "1".to_owned(), generation };
+        let stored = |kind, uid: &str, generation| {
+            let object = tests::stored(kind, uid, generation);
+            Arc::new(Stored { uid: uid.to_owned(), owners: Vec::new(), spec: object.spec })
+        };
         Self {
-            refresh_token: version(generation),
-            client_secret: version(1),
+            refresh_token: stored(CredentialOwnerKind::AmazonConnection, "1", generation),
+            client_secret: stored(CredentialOwnerKind::AmazonApplication, "2", 1),
             client_id: "client".to_owned(),
-            lwa: "https://lwa.example".to_owned(),
+            lwa: "https://lwa.example".parse().unwrap(),
         }
     }
 }
@@ -67,9 +100,12 @@ pub(crate) struct Credentials {
     stored: Mutex<HashMap<NamespacedReference, Arc<Stored>>>,
 }
 
-struct Stored {
-    uid: String,
-    spec: StoredCredentialSpec,
+/// An object that owns a credential. Its name alone may be that of one that is gone.
+#[derive(Clone, Copy)]
+struct Owner<'a> {
+    kind: CredentialOwnerKind,
+    name: &'a NamespacedReference,
+    uid: Option<&'a str>,
 }
 
 impl Credentials {
@@ -90,10 +126,12 @@ impl Credentials {
         let entry = |object: StoredCredential| {
             let name =
                 NamespacedReference { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-            (name, Arc::new(Stored { uid: object.uid().unwrap_or_default(), spec: object.spec }))
+            let uid = object.uid().unwrap_or_default();
+            let owners = object.metadata.owner_references.into_iter().flatten().map(|owner| owner.uid).collect();
+            (name, Arc::new(Stored { uid, owners, spec: object.spec }))
         };
         let mut stored = self.stored();
-        match change {
+        match change.without_leaving() {
             Change::All(all) => *stored = all.into_iter().flatten().map(entry).collect(),
             Change::Applied(Ok(object)) => stored.extend([entry(object)]),
             Change::Deleted(Ok(object)) => {
@@ -111,48 +149,59 @@ impl Credentials {
     /// What a token got now would come from.
     pub(crate) fn provenance(
         &self,
-        connection: &NamespacedReference,
-        application: &NamespacedReference,
-        client_id: &str,
+        name: &NamespacedReference,
+        connection: &AmazonConnection,
+        application: &AmazonApplication,
         lwa: &Endpoint,
     ) -> Result<Provenance, CredentialError> {
-        let version = |kind, owner| {
-            let stored = self.find(kind, owner)?;
-            Ok(Version { uid: stored.uid.clone(), generation: stored.spec.generation })
-        };
         Ok(Provenance {
-            refresh_token: version(CredentialOwnerKind::AmazonConnection, connection)?,
-            client_secret: version(CredentialOwnerKind::AmazonApplication, application)?,
-            client_id: client_id.to_owned(),
-            lwa: lwa.as_str().to_owned(),
+            refresh_token: self.find(Owner {
+                kind: CredentialOwnerKind::AmazonConnection,
+                name,
+                uid: connection.metadata.uid.as_deref(),
+            })?,
+            client_secret: self.find(Owner {
+                kind: CredentialOwnerKind::AmazonApplication,
+                name: &connection.spec.application_ref,
+                uid: application.metadata.uid.as_deref(),
+            })?,
+            client_id: application.spec.client_id.clone(),
+            lwa: lwa.clone(),
         })
     }
 
-    /// Opens both credentials that a refresh needs.
+    /// Opens both credentials that a refresh needs: just those, whatever was stored since.
     pub(crate) fn open(
         &self,
         connection: &NamespacedReference,
         application: &NamespacedReference,
+        from: &Provenance,
     ) -> Result<Pair, CredentialError> {
+        use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
         Ok(Pair {
-            refresh_token: self.open_one(CredentialOwnerKind::AmazonConnection, connection)?,
-            client_secret: self.open_one(CredentialOwnerKind::AmazonApplication, application)?,
+            refresh_token: self.open_one(AmazonConnection, connection, &from.refresh_token.spec)?,
+            client_secret: self.open_one(AmazonApplication, application, &from.client_secret.spec)?,
         })
     }
 
-    fn find(&self, kind: CredentialOwnerKind, owner: &NamespacedReference) -> Result<Arc<Stored>, CredentialError> {
-        let name = stored_credential_name(&CredentialOwner { kind, name: owner.name.clone() }, kind.field());
-        let name = NamespacedReference { namespace: owner.namespace.clone(), name };
-        self.stored().get(&name).cloned().ok_or(CredentialError::Missing)
+    fn find(&self, owner: Owner<'_>) -> Result<Arc<Stored>, CredentialError> {
+        let of = CredentialOwner { kind: owner.kind, name: owner.name.name.clone() };
+        let name = stored_credential_name(&of, owner.kind.field());
+        let name = NamespacedReference { namespace: owner.name.namespace.clone(), name };
+        let stored = self.stored().get(&name).cloned().ok_or(CredentialError::Missing)?;
+        // What an owner of the same name left, which Kubernetes is still to clear away, is not this one's.
+        if !stored.owners.is_empty() && !stored.owners.iter().any(|uid| Some(uid.as_str()) == owner.uid) {
+            return Err(CredentialError::Missing);
+        }
+        Ok(stored)
     }
 
     fn open_one(
         &self,
         kind: CredentialOwnerKind,
         owner: &NamespacedReference,
+        stored: &StoredCredentialSpec,
     ) -> Result<SecretString, CredentialError> {
-        let stored = self.find(kind, owner)?;
-        let stored = &stored.spec;
         let field: CredentialField = kind.field();
         let binding = StoredBinding {
             namespace: &owner.namespace,
@@ -170,11 +219,11 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference, Time};
 
     use super::*;
 
-    fn stored(kind: CredentialOwnerKind, uid: &str, generation: i64) -> StoredCredential {
+    pub(super) fn stored(kind: CredentialOwnerKind, uid: &str, generation: i64) -> StoredCredential {
         let owner = CredentialOwner { kind, name: "na".to_owned() };
         let at = MicroTime(jiff::Timestamp::UNIX_EPOCH);
         let spec = StoredCredentialSpec {
@@ -201,8 +250,17 @@ mod tests {
         NamespacedReference { namespace: "acme".to_owned(), name: "na".to_owned() }
     }
 
+    fn connection(uid: &str) -> AmazonConnection {
+        let mut connection = AmazonConnection::default();
+        connection.metadata.uid = Some(uid.to_owned());
+        connection.spec.application_ref = name();
+        connection
+    }
+
     fn provenance(credentials: &Credentials, client_id: &str, lwa: &str) -> Result<Provenance, CredentialError> {
-        credentials.provenance(&name(), &name(), client_id, &lwa.parse().unwrap())
+        let mut application = AmazonApplication::default();
+        application.spec.client_id = client_id.to_owned();
+        credentials.provenance(&name(), &connection("na-1"), &application, &lwa.parse().unwrap())
     }
 
     #[test]
@@ -233,6 +291,32 @@ mod tests {
     fn what_does_not_open_says_nothing_of_why() {
         let credentials = Credentials::new(Keyset::generate(0));
         credentials.apply(both());
-        assert_eq!(credentials.open(&name(), &name()).err(), Some(CredentialError::DoesNotOpen));
+        let from = provenance(&credentials, "client", "https://lwa.example").unwrap();
+        assert_eq!(credentials.open(&name(), &name(), &from).err(), Some(CredentialError::DoesNotOpen));
+    }
+
+    #[test]
+    fn a_connection_made_anew_does_not_get_what_its_namesake_left() {
+        let credentials = Credentials::new(Keyset::generate(0));
+        credentials.apply(both());
+        let owned_by = |uid: &str| {
+            let mut object = stored(CredentialOwnerKind::AmazonConnection, "1", 1);
+            object.metadata.owner_references =
+                Some(vec![OwnerReference { uid: uid.to_owned(), ..OwnerReference::default() }]);
+            object
+        };
+        let of = |uid: &str| {
+            let lwa = "https://lwa.example".parse().unwrap();
+            credentials.provenance(&name(), &connection(uid), &AmazonApplication::default(), &lwa)
+        };
+        assert!(of("na-1").is_ok(), "without an owner it was restored from a backup");
+        credentials.apply(Change::Applied(Ok(owned_by("na-1"))));
+        assert!(of("na-1").is_ok());
+        assert_eq!(of("na-2").unwrap_err(), CredentialError::Missing);
+        // On its way out it is gone for its own connection too.
+        let mut leaving = owned_by("na-1");
+        leaving.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        credentials.apply(Change::Applied(Ok(leaving)));
+        assert_eq!(of("na-1").unwrap_err(), CredentialError::Missing);
     }
 }

@@ -12,11 +12,14 @@ use process::view::View;
 use crate::{
     answer::Denial,
     caller::{self, Known, Verifier},
-    credentials::{CredentialError, Credentials},
+    credentials::{CredentialError, Credentials, Provenance},
     record::{self, Refusals},
     tokens::{Token, TokenError, Tokens},
     upstream::{Upstream, Upstreams},
 };
+
+/// What a caller is told whose call Amazon refuses with a token that was made for it.
+pub(crate) const DEAD_ON_ARRIVAL: &str = "Amazon refused the connection's access token although it was new";
 
 /// The gateway's parts. One a process.
 pub(crate) struct Gateway {
@@ -81,32 +84,37 @@ impl Gateway {
         upstream: &Upstream,
         correlation: Correlation,
     ) -> Result<Arc<Token>, Denial> {
-        let application = &authorized.connection.spec.application_ref;
-        let client_id = &authorized.application.spec.client_id;
-        let provenance = self
-            .credentials
-            .provenance(&authorized.name, application, client_id, &upstream.lwa)
-            .map_err(|error| token_denial(&TokenError::Credential(error)))?;
+        let provenance =
+            self.provenance(authorized, upstream).map_err(|error| token_denial(&TokenError::Credential(error)))?;
         let refresh = || {
-            let (gateway, authorized) = (self.clone(), authorized.clone());
-            let (lwa, client) = (upstream.lwa.clone(), upstream.clients.lwa.clone());
-            async move { gateway.refresh(&authorized, &lwa, &client, correlation).await }
+            let (gateway, authorized, from) = (self.clone(), authorized.clone(), provenance.clone());
+            let client = upstream.clients.lwa.clone();
+            async move { gateway.refresh(&authorized, &from, &client, correlation).await }
         };
-        self.tokens.token(&authorized.name, provenance, refresh).await.map_err(|error| {
+        self.tokens.token(&authorized.name, provenance.clone(), refresh).await.map_err(|error| {
             tracing::warn!(connection = %authorized.name, %error, "no access token");
             token_denial(&error)
         })
+    }
+
+    /// The credentials in use. They must be those that the operator verified: the marketplaces that a decision rests on
+    /// are those of the seller it verified, and new credentials may be another seller's.
+    fn provenance(&self, authorized: &Authorized, upstream: &Upstream) -> Result<Provenance, CredentialError> {
+        let Authorized { name, connection, application, .. } = authorized;
+        let from = self.credentials.provenance(name, connection, application, &upstream.lwa)?;
+        let proven = connection.status.as_ref().and_then(|status| status.proven.as_ref());
+        if proven == Some(&from.credentials()) { Ok(from) } else { Err(CredentialError::NotVerified) }
     }
 
     /// One refresh at Login with Amazon: recorded first, then done.
     async fn refresh(
         &self,
         authorized: &Authorized,
-        lwa: &amazon::Endpoint,
+        from: &Provenance,
         client: &amazon::LwaClient,
         correlation: Correlation,
     ) -> Result<AccessToken, TokenError> {
-        let pair = self.credentials.open(&authorized.name, &authorized.connection.spec.application_ref)?;
+        let pair = self.credentials.open(&authorized.name, &authorized.connection.spec.application_ref, from)?;
         let call = Call {
             correlation,
             actor: Actor::Itself,
@@ -119,9 +127,8 @@ impl Gateway {
             phase: Phase::Intent,
         };
         let _recorded = self.recorder.record(call.clone()).await.map_err(|_| TokenError::NotRecorded)?;
-        let client_id = &authorized.application.spec.client_id;
         let started = std::time::Instant::now();
-        let answer = client.refresh(lwa, client_id, &pair.client_secret, &pair.refresh_token).await;
+        let answer = client.refresh(from.lwa(), from.client_id(), &pair.client_secret, &pair.refresh_token).await;
         self.conclude(
             &call,
             match &answer {
@@ -164,6 +171,10 @@ fn token_denial(error: &TokenError) -> Denial {
         TokenError::Credential(CredentialError::DoesNotOpen) => {
             Denial::Upstream { reason: "CredentialDoesNotOpen", why: "the stored credential does not open" }
         }
+        TokenError::Credential(error @ CredentialError::NotVerified) => {
+            Denial::Unavailable { reason: "CredentialNotVerified", why: error.to_string() }
+        }
+        TokenError::DeadOnArrival => Denial::Reauthorize(DEAD_ON_ARRIVAL),
         TokenError::NotRecorded => Denial::Unavailable {
             reason: "NotRecorded",
             why: "the use of the credential could not be recorded".to_owned(),

@@ -123,7 +123,7 @@ async fn exchange(
     let target = record::visible_target(&index, &known, Some(&connection.to_string()));
     if let Some(refusal) = refusal {
         let call = record::refused(correlation, &known, from, Operation::TOKEN, target, refusal.reason(), 400);
-        gateway.recorder.record_later(call);
+        gateway.refusals.record(&known, from, refusal.reason(), call);
         return Err(LwaError::invalid_grant(refusal.to_string()));
     }
     let remaining = known.expires_at.map_or(LONGEST, |end| end.as_second() - now.as_second()).min(LONGEST);

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use crate::{
     answer::Denial,
     caller::{Known, named_connection},
-    gateway::Gateway,
+    gateway::{DEAD_ON_ARRIVAL, Gateway},
     record, stream,
     tokens::Token,
 };
@@ -67,7 +67,10 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
     }
     let index = gateway.index()?;
     let known = gateway.known(&index, &parts.headers, from).await?;
-    let named = connection(&known, &parts.headers)?;
+    let (named, contradiction) = match connection(&known, &parts.headers) {
+        Ok(named) => (named, None),
+        Err(denial) => (None, Some(denial)),
+    };
     let asked = Asked {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -77,18 +80,14 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
     let refused = |denial: Denial| {
         let operation = record::meant(asked.method, asked.path);
         let target = record::visible_target(&index, &known, asked.connection);
-        let status = denial.status().as_u16();
-        gateway.recorder.record_later(record::refused(
-            correlation,
-            &known,
-            from,
-            operation,
-            target,
-            denial.reason(),
-            status,
-        ));
+        let (status, reason) = (denial.status().as_u16(), denial.reason());
+        let call = record::refused(correlation, &known, from, operation, target, reason, status);
+        gateway.refusals.record(&known, from, reason, call);
         denial
     };
+    if let Some(denial) = contradiction {
+        return Err(refused(denial));
+    }
     let authorized = access::decide(&index, &known.caller, &asked, Timestamp::now())
         .map_err(|refusal| refused(Denial::Refused(refusal)))?;
     let body = read(&parts.method, &parts.headers, body).await.map_err(refused)?;
@@ -112,16 +111,14 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
             access::still_holds(&*gateway.index()?, &authorized, Timestamp::now())?;
             match send(&upstream.clients.http, &outgoing, &token, &recorded).await? {
                 Answered::Yes(answer) => return Ok(answer),
+                Answered::TokenDead if last => gateway.tokens.refuse(&authorized.name, &token),
                 Answered::TokenDead => {
                     gateway.tokens.forget(&authorized.name, &token);
-                    if last {
-                        break;
-                    }
                     token = gateway.token(&authorized, &upstream, correlation).await?;
                 }
             }
         }
-        Err(Denial::Reauthorize("Amazon refused the connection's access token although it was new"))
+        Err(Denial::Reauthorize(DEAD_ON_ARRIVAL))
     };
     // A caller that leaves before Amazon answers drops all this; the intent stays, and says that it may have happened.
     match answered.await {
@@ -217,6 +214,10 @@ async fn send(
         .map_err(|error| unreachable(&error))?;
     if answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED {
         return Err(Denial::Upstream { reason: "AmazonRedirect", why: "Amazon answered with a redirect" });
+    }
+    // `101 Switching Protocols` passed on would end our own server's rules for the connection to the caller.
+    if answer.status().is_informational() {
+        return Err(Denial::Upstream { reason: "AmazonNonsense", why: "Amazon's answer is none" });
     }
     if answer.status() != StatusCode::FORBIDDEN {
         return Ok(Answered::Yes(answer));

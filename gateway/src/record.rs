@@ -1,8 +1,13 @@
 //! What the gateway records, in the audit library's words.
 
-use std::{net::IpAddr, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
-use access::{Authorized, HoldingKind, Index};
+use access::{Authorized, Caller, HoldingKind, Index};
 use audit::{
     Act, Call, Correlation, DigestKey, MarketplaceId, ObjectName, Operation, Phase, Reason, Recorder, RefusalCounter,
     Source, Target,
@@ -114,19 +119,56 @@ pub(crate) const fn holding(kind: HoldingKind) -> &'static str {
     }
 }
 
-/// Refusals of callers whom nobody knows: counted, so that a flood of strangers does not fill the record.
+/// How many fruitless calls of one caller are told one by one within [`WINDOW`]; the others are counted.
+const TOLD_EACH: u32 = 60;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How many fruitless calls each caller has made of late.
+#[derive(Default)]
+struct Pace(HashMap<Caller, (Instant, u32)>);
+
+impl Pace {
+    /// Whether one more call of this caller is told by itself.
+    fn allows(&mut self, caller: &Caller, now: Instant) -> bool {
+        let (_, count) = self.0.entry(caller.clone()).or_insert((now, 0));
+        *count = count.saturating_add(1);
+        *count <= TOLD_EACH
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.0.retain(|_, (since, _)| now.saturating_duration_since(*since) < WINDOW);
+    }
+}
+
+/// What gave nobody anything. Of callers whom nobody knows, and of those who do not stop, it is counted: any pod of the
+/// cluster can get a token for the gateway, and a flood must neither fill the record's disk nor push out what else is
+/// told.
 pub(crate) struct Refusals {
     counter: Mutex<RefusalCounter>,
+    pace: Mutex<Pace>,
     recorder: Recorder,
 }
 
 impl Refusals {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { counter: Mutex::default(), recorder }
+        Self { counter: Mutex::default(), pace: Mutex::default(), recorder }
     }
 
     pub(crate) fn count(&self, from: IpAddr, reason: &'static str) {
         self.counter().add(from, Reason::new(reason), Timestamp::now());
+    }
+
+    /// Records a fruitless call of a known caller, or counts it.
+    pub(crate) fn record(&self, known: &Known, from: IpAddr, reason: &'static str, call: Call) {
+        if self.pace().allows(&known.caller, Instant::now()) {
+            self.recorder.record_later(call);
+        } else {
+            self.count(from, reason);
+        }
+    }
+
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn counter(&self) -> std::sync::MutexGuard<'_, RefusalCounter> {
@@ -139,6 +181,7 @@ impl Refusals {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            self.pace().forget_old(Instant::now());
             let due = self.counter().due(Timestamp::now());
             due.into_iter().for_each(|refused| self.recorder.record_later(refused));
         }
@@ -148,5 +191,27 @@ impl Refusals {
     pub(crate) fn flush(&self) {
         let all = self.counter().all();
         all.into_iter().for_each(|refused| self.recorder.record_later(refused));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(name: &str) -> Caller {
+        Caller::ServiceAccount(NamespacedReference { namespace: "acme".to_owned(), name: name.to_owned() })
+    }
+
+    #[test]
+    fn a_caller_that_does_not_stop_is_counted_and_others_are_still_told() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let told = (0..10_000).filter(|_| pace.allows(&caller("flood"), start)).count();
+        assert_eq!(told, 60);
+        assert!(pace.allows(&caller("other"), start));
+        pace.forget_old(start + WINDOW / 2);
+        assert!(!pace.allows(&caller("flood"), start + WINDOW / 2));
+        pace.forget_old(start + WINDOW);
+        assert!(pace.0.is_empty(), "who is quiet is forgotten");
+        assert!(pace.allows(&caller("flood"), start + WINDOW));
     }
 }

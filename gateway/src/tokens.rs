@@ -17,6 +17,8 @@ use crate::credentials::Provenance;
 const LEAST_LIFE: Duration = Duration::from_secs(30);
 /// In its last minutes a token in use is refreshed ahead, while it still serves.
 const REFRESH_AHEAD: Duration = Duration::from_secs(300);
+/// How long after a refresh ahead of time failed the old token serves before the next attempt.
+const AHEAD_PAUSE: Duration = Duration::from_secs(10);
 /// How long a refusal is believed before Amazon is asked again; a new credential is asked for at once.
 const REFUSAL_KEPT: Duration = Duration::from_secs(60);
 /// How long after a passing failure Amazon is left alone.
@@ -34,6 +36,9 @@ pub(crate) enum TokenError {
     /// The use of the credential could not be recorded, so it was not used.
     #[error("the use of the credential could not be recorded")]
     NotRecorded,
+    /// The Selling Partner API refuses even a new token.
+    #[error("the new token was refused at once")]
+    DeadOnArrival,
     /// The refresh ended without a result.
     #[error("the refresh was interrupted")]
     Interrupted,
@@ -53,6 +58,8 @@ struct Entry {
     provenance: Option<Provenance>,
     kept: Option<Kept>,
     flight: Option<watch::Receiver<Option<Outcome>>>,
+    /// When a refresh ahead of time last failed.
+    ahead_failed_at: Option<Instant>,
 }
 
 enum Kept {
@@ -94,7 +101,8 @@ impl Tokens {
             {
                 return answer.clone();
             }
-            let flight = match &entry.flight {
+            // A flight whose sender is gone ended in a panic: nobody else takes it away.
+            let flight = match entry.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
                 Some(flight) => flight.clone(),
                 None => {
                     let (sender, flight) = watch::channel(None);
@@ -130,6 +138,15 @@ impl Tokens {
         }
     }
 
+    /// Forgets a token that is dead although it was new, and asks for no other one for a moment: each would be refused.
+    pub(crate) fn refuse(&self, connection: &NamespacedReference, dead: &Arc<Token>) {
+        if let Some(entry) = self.entries().get_mut(connection)
+            && matches!(&entry.kept, Some(Kept::Token(token)) if Arc::ptr_eq(token, dead))
+        {
+            entry.kept = Some(Kept::Failure(TokenError::DeadOnArrival, Instant::now()));
+        }
+    }
+
     fn keep(&self, connection: &NamespacedReference, provenance: &Provenance, outcome: &Outcome) {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(connection).filter(|entry| entry.provenance.as_ref() == Some(provenance))
@@ -138,9 +155,14 @@ impl Tokens {
         };
         entry.flight = None;
         match outcome {
-            Ok(token) => entry.kept = Some(Kept::Token(token.clone())),
+            Ok(token) => {
+                entry.kept = Some(Kept::Token(token.clone()));
+                entry.ahead_failed_at = None;
+            }
             // A refresh ahead of time that failed takes nothing away while the old token lives, unless Amazon refused.
-            Err(error) if !is_refusal(error) && entry.token(Instant::now()).is_some() => {}
+            Err(error) if !is_refusal(error) && entry.token(Instant::now()).is_some() => {
+                entry.ahead_failed_at = Some(Instant::now());
+            }
             Err(error) => entry.kept = Some(Kept::Failure(error.clone(), Instant::now())),
         }
     }
@@ -165,7 +187,8 @@ impl Entry {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.token(now).is_some_and(|token| token.ends.saturating_duration_since(now) < REFRESH_AHEAD)
+        let paused = self.ahead_failed_at.is_some_and(|then| now.saturating_duration_since(then) < AHEAD_PAUSE);
+        !paused && self.token(now).is_some_and(|token| token.ends.saturating_duration_since(now) < REFRESH_AHEAD)
     }
 }
 
@@ -278,5 +301,53 @@ mod tests {
             assert!(is_refusal(&error));
         }
         assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_ahead_of_time_that_fails_is_not_tried_at_every_call() {
+        let (tokens, count) = (Tokens::default(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..20 {
+            let asked = count.clone();
+            let refresh = || async move {
+                match asked.fetch_add(1, Ordering::SeqCst) {
+                    // Good for a while yet, and due.
+                    0 => answer("t", 200),
+                    _ => Err(TokenError::NotRecorded),
+                }
+            };
+            assert!(tokens.token(&connection(), Provenance::of(1), refresh).await.is_ok());
+            while tokens.entries()[&connection()].flight.is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_that_panics_does_not_end_all_later_ones() {
+        let tokens = Tokens::default();
+        let panics = || async { panic!("a fault in the refresh") };
+        let error = tokens.token(&connection(), Provenance::of(1), panics).await.unwrap_err();
+        assert!(matches!(error, TokenError::Interrupted));
+        let works = || async { answer("t", 3600) };
+        assert!(tokens.token(&connection(), Provenance::of(1), works).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_dead_on_arrival_is_not_followed_by_another_at_once() {
+        let (tokens, count) = (Tokens::default(), Arc::new(AtomicUsize::new(0)));
+        let refresh = || {
+            let count = count.clone();
+            || async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                answer("t", 3600)
+            }
+        };
+        let token = tokens.token(&connection(), Provenance::of(1), refresh()).await.unwrap();
+        tokens.refuse(&connection(), &token);
+        let error = tokens.token(&connection(), Provenance::of(1), refresh()).await.unwrap_err();
+        assert!(matches!(error, TokenError::DeadOnArrival));
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        assert!(tokens.token(&connection(), Provenance::of(2), refresh()).await.is_ok());
     }
 }

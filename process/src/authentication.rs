@@ -15,14 +15,17 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// How long an answer is kept. The apiserver keeps its own for about as long: a deleted pod's token is accepted for up
 /// to 20 s in all (docs/security.md).
 const KEPT: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(2);
-/// Strangers must not fill the memory: beyond this many answers, all are forgotten.
+/// Strangers must not fill the memory: beyond this many answers those about them are forgotten, then all.
 const MOST: usize = 10_000;
+/// Questions at a time. Each garbage token is one, and the apiserver that they would bury is the one that our watches
+/// need too: without them we serve nobody.
+const QUESTIONS: usize = 16;
 
 /// A ServiceAccount, as the apiserver vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +64,19 @@ pub struct Reviewer {
     reviews: Api<TokenReview>,
     audience: String,
     kept: Mutex<HashMap<[u8; 32], Answer>>,
+    places: Semaphore,
 }
 
 impl Reviewer {
     /// For tokens of `audience`.
     #[must_use]
     pub fn new(client: Client, audience: &str) -> Self {
-        Self { reviews: Api::all(client), audience: audience.to_owned(), kept: Mutex::default() }
+        Self {
+            reviews: Api::all(client),
+            audience: audience.to_owned(),
+            kept: Mutex::default(),
+            places: Semaphore::new(QUESTIONS),
+        }
     }
 
     /// The ServiceAccount behind a token.
@@ -78,12 +87,7 @@ impl Reviewer {
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let answer = match self.recall(&key) {
             Some(answer) => answer,
-            None => {
-                let asked = Instant::now();
-                let answer = self.ask(token).await?;
-                self.keep(key, asked, answer.clone());
-                answer
-            }
+            None => timeout(LIMIT, self.ask(key, token)).await.map_err(|_| Unauthenticated::Unavailable)??,
         };
         answer
             // The cache must not outlive the token.
@@ -99,7 +103,7 @@ impl Reviewer {
     fn keep(&self, key: [u8; 32], asked: Instant, answer: Option<ServiceAccount>) {
         let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if kept.len() >= MOST {
-            kept.retain(|_, (asked, _)| asked.elapsed() <= KEPT);
+            kept.retain(|_, (asked, answer)| answer.is_some() && asked.elapsed() <= KEPT);
             if kept.len() >= MOST {
                 kept.clear();
             }
@@ -107,20 +111,25 @@ impl Reviewer {
         kept.insert(key, (asked, answer));
     }
 
-    async fn ask(&self, token: &str) -> Result<Option<ServiceAccount>, Unauthenticated> {
+    async fn ask(&self, key: [u8; 32], token: &str) -> Result<Option<ServiceAccount>, Unauthenticated> {
+        let _place = self.places.acquire().await.map_err(|_| Unauthenticated::Unavailable)?;
+        // Whoever waited with the same token may have learnt the answer meanwhile.
+        if let Some(answer) = self.recall(&key) {
+            return Ok(answer);
+        }
         let review = TokenReview {
             metadata: ObjectMeta::default(),
             spec: TokenReviewSpec { audiences: Some(vec![self.audience.clone()]), token: Some(token.to_owned()) },
             status: None,
         };
-        match timeout(LIMIT, self.reviews.create(&PostParams::default(), &review)).await {
-            Ok(Ok(review)) => Ok(accepted(review, &self.audience, token)),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "TokenReview failed");
-                Err(Unauthenticated::Unavailable)
-            }
-            Err(_) => Err(Unauthenticated::Unavailable),
-        }
+        let asked = Instant::now();
+        let review = self.reviews.create(&PostParams::default(), &review).await.map_err(|error| {
+            tracing::warn!(%error, "TokenReview failed");
+            Unauthenticated::Unavailable
+        })?;
+        let answer = accepted(review, &self.audience, token);
+        self.keep(key, asked, answer.clone());
+        Ok(answer)
     }
 }
 
@@ -159,6 +168,14 @@ fn expiry(token: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+    };
+
     use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
 
     use super::*;
@@ -180,6 +197,87 @@ mod tests {
 
     fn accepts(change: impl FnOnce(&mut TokenReviewStatus)) -> bool {
         accepted(review(change), "openteam-gateway", "a.b.c").is_some()
+    }
+
+    /// An apiserver that vouches for tokens beginning with `good`, counts questions and lets them wait for each other.
+    #[derive(Clone, Default)]
+    struct Apiserver {
+        asked: Arc<AtomicUsize>,
+        under_way: Arc<AtomicUsize>,
+        most_at_once: Arc<AtomicUsize>,
+    }
+
+    impl Apiserver {
+        fn reviewer(&self) -> Arc<Reviewer> {
+            let apiserver = self.clone();
+            let service = tower::service_fn(move |request: axum::http::Request<kube::client::Body>| {
+                let apiserver = apiserver.clone();
+                async move { Ok::<_, Infallible>(apiserver.answer(request).await) }
+            });
+            Arc::new(Reviewer::new(Client::new(service, "default"), "openteam-gateway"))
+        }
+
+        async fn answer(
+            &self,
+            request: axum::http::Request<kube::client::Body>,
+        ) -> axum::http::Response<kube::client::Body> {
+            self.asked.fetch_add(1, SeqCst);
+            let now = self.under_way.fetch_add(1, SeqCst) + 1;
+            self.most_at_once.fetch_max(now, SeqCst);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            self.under_way.fetch_sub(1, SeqCst);
+            let asked: TokenReview =
+                serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+            let good = asked.spec.token.as_deref().is_some_and(|token| token.starts_with("good"));
+            let answer = review(|status| status.authenticated = Some(good));
+            axum::http::Response::new(serde_json::to_vec(&answer).unwrap().into())
+        }
+    }
+
+    async fn ask_all(reviewer: &Arc<Reviewer>, tokens: impl IntoIterator<Item = String>) -> usize {
+        let ask = |token: String| {
+            let reviewer = reviewer.clone();
+            tokio::spawn(async move { reviewer.review(&token).await.is_ok() })
+        };
+        let asked: Vec<_> = tokens.into_iter().map(ask).collect();
+        let mut accepted = 0;
+        for one in asked {
+            accepted += usize::from(one.await.unwrap());
+        }
+        accepted
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_garbage_asks_a_few_questions_at_a_time() {
+        let apiserver = Apiserver::default();
+        let reviewer = apiserver.reviewer();
+        let garbage = (0..300).map(|n| format!("bad.{n}.x"));
+        assert_eq!(ask_all(&reviewer, garbage.chain(["good.b.c".to_owned()])).await, 1);
+        assert_eq!(apiserver.asked.load(SeqCst), 301);
+        assert!(apiserver.most_at_once.load(SeqCst) <= QUESTIONS);
+    }
+
+    #[tokio::test]
+    async fn many_calls_with_one_token_ask_no_more_than_can_be_under_way() {
+        let apiserver = Apiserver::default();
+        let reviewer = apiserver.reviewer();
+        assert_eq!(ask_all(&reviewer, vec!["good.b.c".to_owned(); 300]).await, 300);
+        assert!(apiserver.asked.load(SeqCst) <= QUESTIONS);
+    }
+
+    #[test]
+    fn a_flood_of_garbage_does_not_make_the_answers_about_others_be_forgotten() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let reviewer = runtime.block_on(async { Apiserver::default().reviewer() });
+        let key = |n: usize| Sha256::digest(n.to_be_bytes()).into();
+        reviewer.keep(key(0), Instant::now(), accepted(review(|_| ()), "openteam-gateway", "a.b.c"));
+        for n in 1..2 * MOST {
+            reviewer.keep(key(n), Instant::now(), None);
+        }
+        assert!(reviewer.recall(&key(0)).is_some());
+        assert!(reviewer.kept.lock().unwrap().len() <= MOST);
     }
 
     #[test]

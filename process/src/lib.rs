@@ -5,6 +5,8 @@ pub mod arguments;
 pub mod authentication;
 pub mod certificate;
 pub mod currency;
+mod patience;
+mod places;
 pub mod probes;
 pub mod record;
 pub mod serve;

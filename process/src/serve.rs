@@ -12,7 +12,6 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -20,11 +19,23 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
+use crate::{
+    patience::{Taken, Timely},
+    places::Places,
+};
+
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// Headers, all together; SP-API's own limit is far below. hyper counts by buffers, so up to twice as much may pass.
 const HEADER_BYTES: usize = 64 * 1024;
+/// From the end of the headers to the end of the body.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of its answer.
+const TAKE_LIMIT: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 4096;
+/// No more than these for one address, so that a single client does not keep all others out; not fewer, because the one
+/// address may be that of a load balancer.
+const CONNECTIONS_EACH: usize = 1024;
 /// How long calls in flight may go on after SIGTERM.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
@@ -42,7 +53,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let graceful = Arc::new(GracefulShutdown::new());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS, CONNECTIONS_EACH);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -57,8 +68,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::warn!(limit = CONNECTIONS, "too many connections, one refused");
+        let Some(place) = places.take(from.ip()) else {
+            tracing::debug!(%from, "too many connections, one refused");
             continue;
         };
         let watcher = graceful.watcher();
@@ -92,7 +103,7 @@ async fn connection(
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(|chain| peer(chain.first()?));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
+        let mut request = request.map(|body| axum::body::Body::new(Timely::new(body, BODY_LIMIT)));
         request.extensions_mut().insert(From(from));
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
@@ -103,7 +114,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taken::new(stream, TAKE_LIMIT)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%from, %error, "connection ended with an error");
     }

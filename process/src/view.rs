@@ -103,7 +103,6 @@ impl View {
     /// # Errors
     /// The kind that is the furthest behind.
     pub fn current(&self, limit: Duration) -> Result<Arc<Index>, Stale> {
-        let index = self.index.load_full();
         let oldest = {
             let now = Instant::now();
             let currencies = self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -115,7 +114,7 @@ impl View {
         match oldest {
             // Loaded after the ages were read, so that it holds all that they were proven by. The other way round a
             // thread that was held up in between would answer from an old index with the age of a new one.
-            Some((_, Some(age))) if age <= limit => Ok(index),
+            Some((_, Some(age))) if age <= limit => Ok(self.index.load_full()),
             Some((kind, age)) => Err(Stale { kind, age }),
             None => Err(Stale { kind: "everything", age: None }),
         }
