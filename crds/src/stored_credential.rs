@@ -1,6 +1,6 @@
 //! StoredCredential: the only copy of a credential, encrypted, for operator and gateway.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -47,4 +47,46 @@ pub struct StoredCredentialSpec {
 #[must_use]
 pub fn stored_credential_name(owner: &CredentialOwner, field: CredentialField) -> String {
     format!("{}.{}.{}", owner.kind.as_str(), owner.name, field.as_str()).to_ascii_lowercase()
+}
+
+impl StoredCredential {
+    /// Whether it goes with this owner, and not with one that had the same name before: what such a one left stays for
+    /// a moment, until Kubernetes has cleared it away. Without owner references, as after a restore, the name decides.
+    #[must_use]
+    pub fn goes_with(&self, owner: &ObjectMeta) -> bool {
+        let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
+        owners.is_empty() || owners.iter().any(|one| Some(&one.uid) == owner.uid.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    use super::*;
+    use crate::CredentialOwnerKind;
+
+    #[test]
+    fn a_credential_goes_with_its_owner_and_no_other_of_that_name() {
+        let at = MicroTime(jiff::Timestamp::UNIX_EPOCH);
+        let mut stored = StoredCredential::new(
+            "amazonconnection.na.refreshtoken",
+            StoredCredentialSpec {
+                r#for: CredentialOwner { kind: CredentialOwnerKind::AmazonConnection, name: "na".to_owned() },
+                field: CredentialField::RefreshToken,
+                generation: 1,
+                sealed_at: at.clone(),
+                not_before: at,
+                data: "x".to_owned(),
+                wrap: "x".to_owned(),
+            },
+        );
+        let owner = |uid: &str| ObjectMeta { uid: Some(uid.to_owned()), ..ObjectMeta::default() };
+        assert!(stored.goes_with(&owner("1")), "restored from a backup");
+        stored.metadata.owner_references =
+            Some(vec![OwnerReference { uid: "1".to_owned(), ..OwnerReference::default() }]);
+        assert!(stored.goes_with(&owner("1")));
+        assert!(!stored.goes_with(&owner("2")));
+        assert!(!stored.goes_with(&ObjectMeta::default()));
+    }
 }

@@ -10,6 +10,7 @@ use crds::{
     AmazonApplication, AmazonConnection, CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference,
     ProvenCredentials, StoredCredential, StoredCredentialSpec, stored_credential_name,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use process::watch::Change;
 use seal::{Keyset, Sealed, StoredBinding};
@@ -29,17 +30,12 @@ pub(crate) enum CredentialError {
 
 /// One stored credential, sealed.
 #[derive(Debug)]
-struct Stored {
-    uid: String,
-    /// UIDs of the objects it goes with; none once it was restored from a backup.
-    owners: Vec<String>,
-    spec: StoredCredentialSpec,
-}
+struct Stored(StoredCredential);
 
 impl PartialEq for Stored {
     /// Told from every other: a connection deleted and made anew begins at generation 1 again, with another UID.
     fn eq(&self, other: &Self) -> bool {
-        (&self.uid, self.spec.generation) == (&other.uid, other.spec.generation)
+        (&self.0.metadata.uid, self.0.spec.generation) == (&other.0.metadata.uid, other.0.spec.generation)
     }
 }
 
@@ -56,8 +52,8 @@ impl Provenance {
     /// The credentials as the status of a connection names them.
     pub(crate) fn credentials(&self) -> ProvenCredentials {
         ProvenCredentials {
-            refresh_token: self.refresh_token.spec.generation,
-            client_secret: self.client_secret.spec.generation,
+            refresh_token: self.refresh_token.0.spec.generation,
+            client_secret: self.client_secret.0.spec.generation,
             client_id: self.client_id.clone(),
         }
     }
@@ -75,10 +71,7 @@ impl Provenance {
 impl Provenance {
     /// As of refresh token `generation`.
     pub(crate) fn of(generation: i64) -> Self {
-        let stored = |kind, uid: &str, generation| {
-            let object = tests::stored(kind, uid, generation);
-            Arc::new(Stored { uid: uid.to_owned(), owners: Vec::new(), spec: object.spec })
-        };
+        let stored = |kind, uid: &str, generation| Arc::new(Stored(tests::stored(kind, uid, generation)));
         Self {
             refresh_token: stored(CredentialOwnerKind::AmazonConnection, "1", generation),
             client_secret: stored(CredentialOwnerKind::AmazonApplication, "2", 1),
@@ -105,7 +98,7 @@ pub(crate) struct Credentials {
 struct Owner<'a> {
     kind: CredentialOwnerKind,
     name: &'a NamespacedReference,
-    uid: Option<&'a str>,
+    meta: &'a ObjectMeta,
 }
 
 impl Credentials {
@@ -126,9 +119,7 @@ impl Credentials {
         let entry = |object: StoredCredential| {
             let name =
                 NamespacedReference { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-            let uid = object.uid().unwrap_or_default();
-            let owners = object.metadata.owner_references.into_iter().flatten().map(|owner| owner.uid).collect();
-            (name, Arc::new(Stored { uid, owners, spec: object.spec }))
+            (name, Arc::new(Stored(object)))
         };
         let mut stored = self.stored();
         match change.without_leaving() {
@@ -158,12 +149,12 @@ impl Credentials {
             refresh_token: self.find(Owner {
                 kind: CredentialOwnerKind::AmazonConnection,
                 name,
-                uid: connection.metadata.uid.as_deref(),
+                meta: &connection.metadata,
             })?,
             client_secret: self.find(Owner {
                 kind: CredentialOwnerKind::AmazonApplication,
                 name: &connection.spec.application_ref,
-                uid: application.metadata.uid.as_deref(),
+                meta: &application.metadata,
             })?,
             client_id: application.spec.client_id.clone(),
             lwa: lwa.clone(),
@@ -179,8 +170,8 @@ impl Credentials {
     ) -> Result<Pair, CredentialError> {
         use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
         Ok(Pair {
-            refresh_token: self.open_one(AmazonConnection, connection, &from.refresh_token.spec)?,
-            client_secret: self.open_one(AmazonApplication, application, &from.client_secret.spec)?,
+            refresh_token: self.open_one(AmazonConnection, connection, &from.refresh_token.0.spec)?,
+            client_secret: self.open_one(AmazonApplication, application, &from.client_secret.0.spec)?,
         })
     }
 
@@ -189,11 +180,7 @@ impl Credentials {
         let name = stored_credential_name(&of, owner.kind.field());
         let name = NamespacedReference { namespace: owner.name.namespace.clone(), name };
         let stored = self.stored().get(&name).cloned().ok_or(CredentialError::Missing)?;
-        // What an owner of the same name left, which Kubernetes is still to clear away, is not this one's.
-        if !stored.owners.is_empty() && !stored.owners.iter().any(|uid| Some(uid.as_str()) == owner.uid) {
-            return Err(CredentialError::Missing);
-        }
-        Ok(stored)
+        if stored.0.goes_with(owner.meta) { Ok(stored) } else { Err(CredentialError::Missing) }
     }
 
     fn open_one(

@@ -29,10 +29,9 @@ pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 const ERROR_LIMIT: usize = 64 * 1024;
 
 /// What is passed on to Amazon. Everything else stays here: credentials, hop-by-hop headers (RFC 9110 §7.6.1), cookies,
-/// and whatever a caller might invent.
-const TO_AMAZON: [HeaderName; 6] = [
+/// and whatever a caller might invent. Nor the encodings a caller takes: a compressed error could not be read here.
+const TO_AMAZON: [HeaderName; 5] = [
     header::ACCEPT,
-    header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
     HeaderName::from_static("x-amzn-idempotency-key"),

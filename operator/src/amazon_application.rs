@@ -46,7 +46,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, application: AmazonApplicat
     let stored = context.world.stored(&own.namespace, &client_secret_name(&own.name));
     let (status, contained_by) = plan(&Observed {
         application: &application,
-        client_secret: read(stored.as_ref()),
+        client_secret: read(stored.as_ref()).filter(|stored| stored.goes_with(&application.metadata)),
         active_key: context.keyset.active_id(),
         allow_endpoints: context.allow_endpoints,
         now: Timestamp::now(),

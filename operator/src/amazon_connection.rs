@@ -100,8 +100,9 @@ fn look(context: &Context, connection: &AmazonConnection, answer: Option<&Answer
         team: team.as_deref(),
         application: found.as_deref(),
         namespace_labels: &world.labels(&name.namespace),
-        refresh_token: read(refresh_token.as_ref()),
-        client_secret: read(client_secret.as_ref()),
+        refresh_token: read(refresh_token.as_ref()).filter(|stored| stored.goes_with(&connection.metadata)),
+        client_secret: read(client_secret.as_ref())
+            .filter(|stored| read(found.as_ref()).is_some_and(|found| stored.goes_with(&found.metadata))),
         active_key: context.keyset.active_id(),
         allow_endpoints: context.allow_endpoints,
         ask_not_before: context.calls.not_before(&name),

@@ -108,7 +108,6 @@ fn a_token_request_says_everything_once() {
         (form, format!("grant_type=client_credentials&scope=x&refresh_token={good}"), "unsupported_grant_type"),
         (form, format!("refresh_token={good}"), "invalid_request"),
         (form, "grant_type=refresh_token".to_owned(), "invalid_request"),
-        (form, format!("{ok}{}", "x".repeat(40_000)), "invalid_request"),
         (form, "grant_type=refresh_token&refresh_token=form/../first~x".to_owned(), "invalid_grant"),
         ("application/json", repeated_json, "invalid_request"),
         ("application/json", "[]".to_owned(), "invalid_request"),
@@ -119,4 +118,7 @@ fn a_token_request_says_everything_once() {
         assert!(answer.text.contains(&format!("\"error\":\"{error}\"")), "{}", answer.text);
         assert!(!answer.text.contains(&good), "a refusal repeats no token: {}", answer.text);
     }
+    // A reset may overtake the refusal of what was not read to its end.
+    let long = post(form, &format!("{ok}{}", "x".repeat(40_000)));
+    assert!(long.statuses().iter().all(|status| *status == 400), "{}", long.text);
 }

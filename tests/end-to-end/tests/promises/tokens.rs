@@ -1,5 +1,6 @@
 //! Promise 4: an access token is fetched once, however many ask, and stays inside.
 
+use amazon_emulator::{Change, Fault};
 use openteam_end_to_end::{Answer, House, Tenant, US, alone, eventually, house, revoked};
 
 const PATH: &str = "/orders/v0/orders?MarketplaceIds=ATVPDKIKX0DER&CreatedAfter=2020-01-01T00:00:00Z";
@@ -19,9 +20,12 @@ fn refreshes(house: &House, tenant: &Tenant<'_>) -> usize {
 
 #[test]
 fn promise_4_fifty_calls_at_once_refresh_once_per_gateway() {
-    let house = house();
+    let house = alone();
     let tenant = house.tenant("flight");
     let token = tenant.agent_token();
+    // Slow enough that all fifty are there before the first of them is answered.
+    let slow = Fault::Slow { delay_ms: 1000 };
+    house.amazon().switches().apply(Change { lwa: Some(slow), ..Change::default() }).unwrap();
     // The operator asked once, to prove the connection.
     let before = refreshes(&house, &tenant);
     assert_eq!(before, 1);
