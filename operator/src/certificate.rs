@@ -210,9 +210,14 @@ pub(crate) async fn run(signer: Signer, shutdown: CancellationToken) {
         .await;
 }
 
-async fn answer(request: Arc<CertificateSigningRequest>, signer: Arc<Signer>) -> Result<Action, SignError> {
+async fn answer(seen: Arc<CertificateSigningRequest>, signer: Arc<Signer>) -> Result<Action, SignError> {
     let now = Timestamp::now();
-    let name = request.name_any();
+    let name = seen.name_any();
+    let request = match decide(&seen, &signer.namespace) {
+        Decision::Leave => CertificateSigningRequest::clone(&seen),
+        // The watch may not have brought our own answer yet.
+        _ => read(&signer, &name).await?,
+    };
     let change = match decide(&request, &signer.namespace) {
         Decision::Leave => {
             signer.failures.forget(&name);
@@ -233,7 +238,7 @@ async fn answer(request: Arc<CertificateSigningRequest>, signer: Arc<Signer>) ->
         Decision::Sign(applicant, approved) => {
             let why = "a pod of OpenTeam's own asks for its role";
             let approved = match approved {
-                true => CertificateSigningRequest::clone(&request),
+                true => request.clone(),
                 false => write(&signer, &request, false, with(&request, "Approved", "Role", why, now)).await?,
             };
             let until = now + SignedDuration::try_from(applicant.life).unwrap_or(SignedDuration::ZERO);
@@ -271,6 +276,11 @@ fn with(
         last_transition_time: Some(Time(now)),
     });
     CertificateSigningRequestStatus { conditions: Some(conditions), certificate: None }
+}
+
+async fn read(signer: &Signer, name: &str) -> Result<CertificateSigningRequest, ReconcileError> {
+    let requests: Api<CertificateSigningRequest> = Api::all(signer.client.clone());
+    requests.get(name).await.map_err(ReconcileError::about(format!("CertificateSigningRequest {name}")))
 }
 
 /// Patches `/status`, or `/approval` where that is still open.
