@@ -12,6 +12,7 @@ mod gateway;
 mod lwa;
 mod proxy;
 mod record;
+mod refresh;
 mod run;
 mod sealed_token;
 mod stream;

@@ -18,8 +18,8 @@ use secrecy::ExposeSecret;
 use crate::{
     answer::Denial,
     caller::{Known, named_connection},
-    gateway::{DEAD_ON_ARRIVAL, Gateway},
-    record, stream,
+    gateway::Gateway,
+    record, refresh, stream,
     tokens::Token,
 };
 
@@ -117,7 +117,7 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
                 }
             }
         }
-        Err(Denial::Reauthorize(DEAD_ON_ARRIVAL))
+        Err(Denial::Reauthorize(refresh::DEAD_ON_ARRIVAL))
     };
     // A caller that leaves before Amazon answers drops all this; the intent stays, and says that it may have happened.
     match answered.await {

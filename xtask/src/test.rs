@@ -86,7 +86,7 @@ fn tests(fast: bool) -> Command {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
     if fast {
-        // Tests that need a node say so in their target's name.
+        // Tests that need a node say so in their name.
         tests.args(["--", "--skip", "node_"]);
     }
     tests

@@ -49,7 +49,7 @@ fn wait_for(kubectl: &Kubectl, name: &str, phase: &str) {
 }
 
 #[test]
-fn pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
+fn node_pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
     let mut cluster = Cluster::start().unwrap();
     let kubectl = cluster.client().clone();
     kubectl.run(&["create", "namespace", "strict"]).unwrap();
@@ -112,7 +112,7 @@ fn pods_run_resolve_names_and_are_reached_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn two_nodes_run_at_once_and_a_killed_owner_leaves_nothing() {
+fn node_two_run_at_once_and_a_killed_owner_leaves_nothing() {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_test-cluster"))
         .arg("node")
         .stdin(Stdio::piped())
