@@ -1,6 +1,5 @@
 //! References and the scope that grants and tokens share.
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,12 +34,6 @@ pub struct NamespacedReference {
 impl std::fmt::Display for NamespacedReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl From<NamespacedReference> for ObjectReference {
-    fn from(reference: NamespacedReference) -> Self {
-        Self { namespace: Some(reference.namespace), name: Some(reference.name), ..Self::default() }
     }
 }
 
