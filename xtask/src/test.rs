@@ -67,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut docs = cargo();
         whole(docs.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
+    one("Kubernetes is built", &mut kubernetes);
     one("tests", &mut || libtest(&mut tests(arguments.fast)));
     if !arguments.fast {
         one("the demo's walk", &mut || whole(command(std::env::current_exe()?).args(["demo", "--once"])));
@@ -94,6 +95,12 @@ fn tests(fast: bool) -> Command {
 
 fn packages() -> anyhow::Result<Count> {
     cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
+    done(Ok(()))
+}
+
+/// Before the tests, which would each wait for it.
+fn kubernetes() -> anyhow::Result<Count> {
+    cluster::binaries::Binaries::for_control_plane()?;
     done(Ok(()))
 }
 
