@@ -84,7 +84,7 @@ fn untied(operation: &Operation, in_scope: Vec<String>, connection: &AmazonConne
         }),
         None => Err(Refusal::NotYetCheckable {
             operation: operation.name(),
-            why: "it names no marketplace, and the caller's scope is narrower than the seller's marketplaces",
+            why: "it names no marketplace, and the caller's scope is narrower than the seller's marketplaces; the connection's operations.allow may open it by its full name",
         }),
     }
 }

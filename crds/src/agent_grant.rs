@@ -24,7 +24,7 @@ use crate::{LocalReference, Scope};
     printcolumn(name = "ServiceAccount", type_ = "string", json_path = ".spec.serviceAccount.name"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Contained", type_ = "string", json_path = ".metadata.annotations.openteam\\.dev/disable"),
+    printcolumn(name = "Contained", type_ = "string", json_path = ".status.conditions[?(@.type==\"Contained\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

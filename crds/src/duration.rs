@@ -7,6 +7,9 @@ use std::time::Duration;
 #[error("{0:?} is not a length of time: write whole hours, minutes and seconds, such as 24h, 30m or 1h30m")]
 pub struct InvalidDuration(String);
 
+/// The longest life of a RuntimeToken that any Team can allow: 90 days.
+pub const LONGEST_RUNTIME_TOKEN: Duration = Duration::from_secs(2160 * 3600);
+
 /// The pattern of the same in an OpenAPI schema.
 pub(crate) const PATTERN: &str = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
 

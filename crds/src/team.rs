@@ -58,7 +58,7 @@ pub struct RuntimeTokenLimits {
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name: at most 63 characters"),
     printcolumn(name = "Display Name", type_ = "string", json_path = ".spec.displayName"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Contained", type_ = "string", json_path = ".metadata.annotations.openteam\\.dev/disable"),
+    printcolumn(name = "Contained", type_ = "string", json_path = ".status.conditions[?(@.type==\"Contained\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

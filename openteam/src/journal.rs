@@ -47,6 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let printed = print(&arguments.dir, &filter, &mut std::io::stdout().lock())
         .with_context(|| format!("journal {}", arguments.dir.display()))?;
+    if !recorder::read::exists(&arguments.dir)? {
+        bail!("there is no journal in {}", arguments.dir.display());
+    }
     if printed.flaws > 0 {
         bail!("the journal is not complete: {} places are unreadable or missing", printed.flaws);
     }

@@ -1,5 +1,6 @@
 //! `openteam`: the roles and the commands, in one binary.
 
+mod cluster;
 mod journal;
 mod keyset;
 mod manifest;

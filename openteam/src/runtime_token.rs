@@ -12,11 +12,11 @@ use crds::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Api, Client};
+use kube::Api;
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use crate::manifest;
+use crate::{cluster, manifest};
 
 /// What the token is for.
 #[derive(Args)]
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     allow: Vec<String>,
 
     /// How long it lives, such as 1h or 30m; at most the Team's runtimeTokens.maxTtl
-    #[arg(long, default_value = "1h", value_parser = duration::parse)]
+    #[arg(long, default_value = "1h", value_parser = ttl)]
     ttl: std::time::Duration,
 }
 
@@ -59,6 +59,15 @@ fn object(text: &str) -> Result<NamespacedReference, String> {
     let made = RuntimeTokenText::new(&object, &[0; 32]);
     RuntimeTokenText::parse(made.secret().expose_secret()).map_err(|_| wrong())?;
     Ok(object)
+}
+
+/// A life that a Team can allow at all.
+fn ttl(text: &str) -> Result<std::time::Duration, String> {
+    let ttl = duration::parse(text).map_err(|error| error.to_string())?;
+    if ttl.is_zero() || ttl > duration::LONGEST_RUNTIME_TOKEN {
+        return Err("it must be more than 0s and at most 2160h (90 days)".to_owned());
+    }
+    Ok(ttl)
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -94,13 +103,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// The marketplaces of the named connections, so that the manifest states them.
 async fn marketplaces(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
-    let client =
-        Client::try_default().await.context("no cluster to ask for the marketplaces; name them by --marketplace")?;
+    let client = cluster::client().await.context("name marketplaces by --marketplace")?;
     let namespace = &arguments.object.namespace;
     let api: Api<AmazonConnection> = Api::namespaced(client, namespace);
     let mut all = BTreeSet::new();
     for name in &arguments.connections {
-        let connection = api.get(name).await.with_context(|| {
+        let connection = cluster::read(&api, name).await.with_context(|| {
             format!("AmazonConnection {namespace}/{name} cannot be read; name marketplaces by --marketplace")
         })?;
         all.extend(connection.spec.marketplace_ids);

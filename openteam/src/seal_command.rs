@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 use crds::{CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
+use kube::Api;
 use seal::{Binding, MAX_SECRET_LEN, PublicKey, seal_input};
 use zeroize::Zeroizing;
 
-use crate::manifest;
+use crate::{cluster, manifest};
 
 /// Name of the ConfigMap with the public keys, in OpenTeam's namespace.
 const KEYS: &str = "openteam-sealing-keys";
@@ -104,8 +104,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if field != kind.field() {
         bail!("an {} has a {}, not a {}", kind.as_str(), kind.field().as_str(), field.as_str());
     }
-    let key = key(&arguments).await?;
     let secret = read_secret(field)?;
+    let key = key(&arguments).await?;
     let binding = Binding { namespace, kind: kind.as_str(), name, field: field.as_str() };
     let sealed_at = u64::try_from(Timestamp::now().as_millisecond()).context("the clock is before 1970")?;
     let ciphertext = seal_input(&key, &binding, sealed_at, secret.trim().as_bytes())?;
@@ -141,17 +141,19 @@ fn read_secret(field: CredentialField) -> anyhow::Result<Zeroizing<String>> {
 async fn key(arguments: &Arguments) -> anyhow::Result<PublicKey> {
     let (map, from) = match &arguments.keys {
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("keys {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("keys {} cannot be read", path.display()))?;
             let map: ConfigMap = serde_yaml::from_str(&text)
                 .with_context(|| format!("{} is not the YAML of a ConfigMap", path.display()))?;
             (map, path.display().to_string())
         }
         None => {
-            let client =
-                Client::try_default().await.context("no cluster to ask for the public keys; give --keys FILE")?;
+            let client = cluster::client().await.context("the public keys cannot be read; --keys FILE gives them")?;
             let api: Api<ConfigMap> = Api::namespaced(client, &arguments.namespace);
             let from = format!("ConfigMap {}/{KEYS}", arguments.namespace);
-            let map = api.get(KEYS).await.with_context(|| format!("{from} cannot be read: is OpenTeam running?"))?;
+            let map = cluster::read(&api, KEYS)
+                .await
+                .with_context(|| format!("{from} cannot be read: is OpenTeam running?"))?;
             (map, from)
         }
     };

@@ -2,7 +2,7 @@
 
 use amazon::{Known, known_name};
 use crds::{
-    AmazonConnection, Scope,
+    AmazonConnection, Operations, Scope,
     condition::{READY, State},
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn ready(team: &str, scope: &Scope, named: &[Named<'_>]) -> State {
     if !foreign.is_empty() {
         return no("NotOfThisTeam", format!("scope.connections: {foreign} belong to another Team than {team}"));
     }
-    if let Some(state) = operations(scope) {
+    if let Some(state) = operations("scope.operations", scope.operations.as_ref()) {
         return state;
     }
     let unknown: Vec<&str> = scope
@@ -47,13 +47,13 @@ pub(crate) fn ready(team: &str, scope: &Scope, named: &[Named<'_>]) -> State {
     }
 }
 
-/// Names of operations that stand for none, or for several.
-fn operations(scope: &Scope) -> Option<State> {
-    let lists = scope.operations.as_ref()?;
+/// `Ready` where a list of operations, `field`, names some that stand for none, or for several.
+pub(crate) fn operations(field: &str, lists: Option<&Operations>) -> Option<State> {
+    let lists = lists?;
     let entries = || lists.allow.iter().chain(&lists.deny);
     let unknown = names(entries().filter(|name| matches!(known_name(name), Known::Unknown)).map(String::as_str));
     if !unknown.is_empty() {
-        let message = format!("scope.operations: {unknown} are no classes and no operations that SP-API has");
+        let message = format!("{field}: {unknown} are no classes and no operations that SP-API has");
         return Some(State::no(READY, "OperationUnknown", message));
     }
     // In `deny` an ambiguous name means all that it could, which is what one wants there.
@@ -66,7 +66,7 @@ fn operations(scope: &Scope) -> Option<State> {
         })
         .collect();
     (!ambiguous.is_empty()).then(|| {
-        let message = format!("scope.operations.allow: write which one is meant: {}", ambiguous.join("; "));
+        let message = format!("{field}.allow: write which one is meant: {}", ambiguous.join("; "));
         State::no(READY, "OperationAmbiguous", message)
     })
 }
@@ -77,7 +77,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crds::{AmazonConnectionSpec, LocalReference, Operations};
+    use crds::{AmazonConnectionSpec, LocalReference};
 
     use super::*;
 

@@ -110,12 +110,23 @@ pub(crate) async fn publish<K: Resource<DynamicType = ()>>(context: &Context, ob
 }
 
 /// Recorded by the operator for every object that stops or works again; who annotated is the webhook's to record.
+/// An incident's name as the record spells it: names are whatever a responder typed in an emergency, the record holds
+/// names of Kubernetes' form only, and none is left out. `Incident 42` is told as `incident-42`.
+fn spelt(incident: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let text: String = incident.chars().map(plain).take(63).collect();
+    match text.trim_matches('-') {
+        "" => "unnamed".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 fn record_containment<K: Subject>(context: &Context, object: &K, contained_by: &[Containment]) {
     let change = if contained_by.is_empty() {
         Change::Restored
     } else {
         let incidents = contained_by.iter().flat_map(|by| &by.incidents);
-        Change::Contained(incidents.filter_map(|name| audit::Name::parse(name).ok()).collect())
+        Change::Contained(incidents.filter_map(|name| audit::Name::parse(&spelt(name)).ok()).collect())
     };
     match (entity(K::KIND, object.meta()), target(object)) {
         (Ok(entity), Ok(target)) => {
@@ -144,6 +155,22 @@ mod tests {
         transitions(old, new)
             .map(|condition| (condition.reason.clone(), matches!(event(condition).type_, EventType::Warning)))
             .collect()
+    }
+
+    #[test]
+    fn every_incident_is_told_however_it_was_typed() {
+        for (typed, told) in [
+            ("inc-7", "inc-7"),
+            ("Incident 42", "incident-42"),
+            ("inc_8", "inc-8"),
+            ("\u{1f525}", "unnamed"),
+            ("", "unnamed"),
+            ("-x-", "x"),
+        ] {
+            assert_eq!(super::spelt(typed), told, "{typed:?}");
+            assert!(audit::Name::parse(&super::spelt(typed)).is_ok(), "{typed:?}");
+        }
+        assert!(audit::Name::parse(&super::spelt(&"Long ".repeat(100))).is_ok());
     }
 
     #[test]

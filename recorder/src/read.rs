@@ -131,6 +131,15 @@ fn part(path: PathBuf, last: bool) -> Box<dyn Iterator<Item = Result<Item, ReadE
     }))
 }
 
+/// Whether `dir` holds a journal at all, be it an empty one.
+///
+/// # Errors
+/// [`ReadError`]
+pub fn exists(dir: &Path) -> Result<bool, ReadError> {
+    let found = segments(dir).map_err(|source| ReadError::Disk { path: dir.to_owned(), source })?;
+    Ok(!found.is_empty())
+}
+
 /// Prints the journal of `dir` as JSON lines: each record that passes the filter as it is stored, and
 /// `{"unreadable": …}` or `{"missing": …}`, whatever the filter, where the journal is not complete.
 ///

@@ -12,6 +12,8 @@
 mod admission;
 mod error;
 mod field;
+#[cfg(test)]
+mod hpke_vectors;
 mod id;
 mod input;
 mod keyset;

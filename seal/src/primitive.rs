@@ -20,13 +20,18 @@ pub(crate) type Key = Zeroizing<[u8; KEY_LEN]>;
 
 /// HKDF-SHA512, extract and expand (RFC 5869): `count` keys of 32 bytes from one secret, an info each.
 pub(crate) fn derive<const COUNT: usize>(salt: &[u8], secret: &[u8], infos: [&[u8]; COUNT]) -> [Key; COUNT] {
-    let (mut prk, hkdf) = Hkdf::<Sha512>::extract(Some(salt), secret);
-    prk.as_mut_slice().zeroize();
+    let hkdf = extract(salt, secret);
     infos.map(|info| {
         let mut key = Key::default();
         hkdf.expand(info, key.as_mut_slice()).expect("HKDF-SHA512 expands to 16320 bytes, these are 32");
         key
     })
+}
+
+fn extract(salt: &[u8], secret: &[u8]) -> Hkdf<Sha512> {
+    let (mut prk, hkdf) = Hkdf::extract(Some(salt), secret);
+    prk.as_mut_slice().zeroize();
+    hkdf
 }
 
 /// AES-256-GCM with a 96-bit nonce and a 128-bit tag (NIST SP 800-38D). Appends ciphertext and tag to `out`, which
@@ -59,4 +64,74 @@ pub(crate) fn decrypt(
         )
         .map_err(|_| OpenError)?;
     Ok(buffer)
+}
+
+/// Project Wycheproof's vectors through the functions above. Counts are fixed, so that a vector which a new release of
+/// them renames, or a filter here loses, is missed.
+#[cfg(test)]
+mod tests {
+    use wycheproof::{TestResult, aead, hkdf};
+
+    use super::*;
+
+    /// Those that fit our types: other sizes of nonce, tag or key cannot be passed.
+    #[test]
+    fn aes_gcm_is_right_about_every_wycheproof_vector_of_its_sizes() {
+        let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
+        let ours = |group: &&aead::TestGroup| (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 128);
+        let (mut valid, mut invalid) = (0, 0);
+        for test in set.test_groups.iter().filter(ours).flat_map(|group| &group.tests) {
+            let shown = format!("vector {}, {}", test.tc_id, test.comment);
+            let key = Key::new(test.key.as_slice().try_into().unwrap());
+            let nonce = test.nonce.as_slice().try_into().unwrap();
+            let sealed = [test.ct.as_slice(), &test.tag].concat();
+
+            let mut made = Vec::with_capacity(sealed.len());
+            encrypt(&key, nonce, &test.aad, &test.pt, &mut made);
+            let opened = decrypt(&key, nonce, &test.aad, &sealed).map(|plaintext| plaintext.to_vec());
+            match test.result {
+                TestResult::Valid => {
+                    valid += 1;
+                    assert_eq!(made, sealed, "{shown}");
+                    assert_eq!(opened.as_ref(), Ok(&*test.pt), "{shown}");
+                }
+                TestResult::Invalid => {
+                    invalid += 1;
+                    assert_ne!(made, sealed, "{shown}");
+                    assert_eq!(opened, Err(OpenError), "{shown}");
+                }
+                TestResult::Acceptable => panic!("{shown}: neither right nor wrong"),
+            }
+        }
+        assert_eq!((valid, invalid), (39, 27));
+    }
+
+    /// At the vector's own length, and as the 32 bytes that [`derive`] takes: HKDF's output does not depend on how much
+    /// of it is asked for.
+    #[test]
+    fn hkdf_sha512_is_right_about_every_wycheproof_vector() {
+        let set = hkdf::TestSet::load(hkdf::TestName::HkdfSha512).unwrap();
+        let (mut valid, mut invalid) = (0, 0);
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let shown = format!("vector {}, {}", test.tc_id, test.comment);
+            let mut whole = vec![0; test.size];
+            let expanded = extract(&test.salt, &test.ikm).expand(&test.info, &mut whole);
+            match test.result {
+                TestResult::Valid => {
+                    valid += 1;
+                    expanded.expect(&shown);
+                    assert_eq!(whole, *test.okm, "{shown}");
+                    let [key] = derive(&test.salt, &test.ikm, [&test.info]);
+                    let common = test.size.min(KEY_LEN);
+                    assert_eq!(key[..common], test.okm[..common], "{shown}");
+                }
+                TestResult::Invalid => {
+                    invalid += 1;
+                    assert!(expanded.is_err(), "{shown}");
+                }
+                TestResult::Acceptable => panic!("{shown}: neither right nor wrong"),
+            }
+        }
+        assert_eq!((valid, invalid), (80, 3));
+    }
 }

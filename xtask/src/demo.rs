@@ -132,7 +132,7 @@ fn explain(kubectl: &Kubectl) {
     }
 }
 
-/// Stays up until Ctrl-C or the end of standard input.
+/// Stays up until Ctrl-C.
 fn stay(place: &Place) -> anyhow::Result<()> {
     println!("\nThe demo stays up; Ctrl-C ends it and leaves nothing behind. In another terminal:");
     println!("   {}", place.how_to_reach());

@@ -160,7 +160,7 @@ impl Shared {
         }
         // Said once per outage; every attempt is only worth a line when debugging.
         if self.available.swap(false, Ordering::Relaxed) {
-            tracing::error!("no recorder acknowledges events");
+            tracing::warn!("no recorder acknowledges events");
         }
         Err(Failure::Unavailable)
     }

@@ -14,7 +14,7 @@ use kube::{Resource, core::DeserializeGuard};
 use seal::KeyId;
 
 use crate::{
-    credential,
+    credential, scope,
     subject::{contained_states, reference},
 };
 
@@ -111,8 +111,9 @@ impl Verdict {
             Self::Revoked => State::no(
                 AUTHORIZED,
                 "AuthorizationRevoked",
-                "Amazon refuses the refresh token: the seller took the authorization back, or it ran out. Have the \
-                 seller authorize the application again and seal the new refresh token",
+                "Amazon refuses the refresh token: it is not one of this application's, the seller took the \
+                 authorization back, or it ran out. Check what was sealed; else have the seller authorize the \
+                 application again and seal the new refresh token",
             ),
             Self::ApplicationSecretRejected => State::no(
                 AUTHORIZED,
@@ -304,6 +305,10 @@ fn waiting(conditions: &[Condition], stopped: Option<&State>) -> State {
 fn ready(connection: &AmazonConnection, authorized: &State, participations: &[Participation]) -> State {
     if authorized.status != Some(true) {
         return State::no(READY, &authorized.reason, authorized.message.clone());
+    }
+    // A name that stands for nothing allows nothing, and denies nothing either.
+    if let Some(state) = scope::operations("spec.operations", connection.spec.operations.as_ref()) {
+        return state;
     }
     let takes_part = |id: &&String| participations.iter().any(|it| it.marketplace_id == **id && it.is_participating);
     let absent: Vec<&str> =

@@ -320,6 +320,21 @@ fn only_what_a_connection_hangs_from_concerns_it() {
 }
 
 #[test]
+fn an_operation_that_stands_for_nothing_is_told() {
+    let mut scene = Scene::new();
+    let lists = |allow: &str, deny: &str| Some(crds::Operations { allow: vec![allow.into()], deny: vec![deny.into()] });
+    scene.connection.spec.operations = lists("read", "searchOrder");
+    scene.settle(&authorized());
+    assert_eq!(scene.condition(READY), is("False", "OperationUnknown"));
+    scene.connection.spec.operations = lists("getOrder", "searchOrders");
+    scene.settle(&authorized());
+    assert_eq!(scene.condition(READY), is("False", "OperationAmbiguous"));
+    scene.connection.spec.operations = lists("read", "searchOrders");
+    scene.settle(&authorized());
+    assert_eq!(scene.condition(READY), is("True", "Ready"));
+}
+
+#[test]
 fn another_client_id_is_asked_about_anew() {
     let mut scene = Scene::new();
     scene.settle(&Verdict::ApplicationSecretRejected);

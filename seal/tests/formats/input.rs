@@ -1,14 +1,21 @@
 use std::sync::LazyLock;
 
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::XWing;
+use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use openteam_seal::{
     Binding, MAX_INPUT_TEXT_LEN, MAX_SECRET_LEN, OpenError, PrivateKey, PublicKey, PublicKeyError, SealError,
     input_key_id, open_input, seal_input,
 };
 use proptest::prelude::*;
+use proptest::sample::Index;
 
-use crate::{each_byte_changed, mangled, to_bytes, to_text};
+use crate::by_hand::join;
+use crate::{each_byte_changed, mangled, relabelled, to_bytes, to_text, with_byte_changed};
 
 static KEY: LazyLock<PrivateKey> = LazyLock::new(PrivateKey::generate);
+static OTHER_KEY: LazyLock<PrivateKey> = LazyLock::new(PrivateKey::generate);
 
 const BINDING: Binding<'static> =
     Binding { namespace: "acme", kind: "AmazonConnection", name: "acme-na", field: "RefreshToken" };
@@ -73,11 +80,28 @@ fn an_input_opens_with_no_other_key() {
     assert_eq!(open_input([&other], &BINDING, &text).unwrap_err(), OpenError);
     assert_eq!(open_input([], &BINDING, &text).unwrap_err(), OpenError);
 
-    let mut bytes = to_bytes(&text);
-    bytes[5..13].copy_from_slice(&data_encoding::HEXLOWER.decode(other.id().to_string().as_bytes()).unwrap());
-    let relabelled = to_text(&bytes);
+    let relabelled = relabelled(&text, 5, other.id());
     assert_eq!(input_key_id(&relabelled), Ok(other.id()));
     assert_eq!(open_input([&other, &*KEY], &BINDING, &relabelled).unwrap_err(), OpenError);
+}
+
+/// Sound but for the name: whoever has both public keys can write it, and learns which keys a reader tries.
+#[test]
+fn an_input_sealed_to_one_key_in_the_name_of_another_does_not_open() {
+    let sealed_in_the_name_of = |named: &PrivateKey| {
+        let label = b"openteam.dev/input/v1";
+        let Binding { namespace, kind, name, field } = BINDING;
+        let info = join(&[label, namespace.as_bytes(), kind.as_bytes(), name.as_bytes(), field.as_bytes()]);
+        let header = &to_bytes(&relabelled(&sealed(), 5, named.id()))[..13];
+        let to = <XWing as Kem>::PublicKey::from_bytes(&to_bytes(&KEY.public().to_string())).unwrap();
+        let (encapsulated, mut sender) =
+            hpke::setup_sender::<AesGcm256, HkdfSha256, XWing>(&OpModeS::Base, &to, &info).unwrap();
+        let ciphertext = sender.seal(&[&42_u64.to_be_bytes(), SECRET].concat(), header).unwrap();
+        to_text(&[header, &encapsulated.to_bytes(), &ciphertext].concat())
+    };
+    let open = |text: &str| open_input([&*KEY, &*OTHER_KEY], &BINDING, text).map(|opened| opened.sealed_at_ms);
+    assert_eq!(open(&sealed_in_the_name_of(&KEY)), Ok(42));
+    assert_eq!(open(&sealed_in_the_name_of(&OTHER_KEY)), Err(OpenError));
 }
 
 #[test]
@@ -164,6 +188,42 @@ proptest! {
         let opened = open_input([&*KEY], &binding, &text).unwrap();
         prop_assert_eq!(opened.sealed_at_ms, at);
         prop_assert_eq!(opened.secret.expose(), &secret[..]);
+    }
+
+    /// Short fields of few letters, so that neighbours often are equal, empty, or the other's beginning.
+    #[test]
+    fn any_other_field_or_key_does_not_open_an_input(
+        fields in prop::array::uniform4("[aB-]{0,3}"),
+        changed in 0..5_usize,
+        into in "[aB-]{0,3}",
+        secret in prop::collection::vec(any::<u8>(), 1..100),
+    ) {
+        let of = |fields: &[String; 4], text: &str| {
+            let [namespace, kind, name, field] = fields;
+            let opened = open_input([&*KEY, &*OTHER_KEY], &Binding { namespace, kind, name, field }, text);
+            opened.map(|opened| opened.secret.expose().to_vec())
+        };
+        let [namespace, kind, name, field] = &fields;
+        let text = seal_input(KEY.public(), &Binding { namespace, kind, name, field }, 42, &secret).unwrap();
+        prop_assert_eq!(of(&fields, &text), Ok(secret));
+        if changed < 4 {
+            prop_assume!(fields[changed] != into);
+            let mut other = fields;
+            other[changed] = into;
+            prop_assert_eq!(of(&other, &text), Err(OpenError));
+        } else {
+            prop_assert_eq!(of(&fields, &relabelled(&text, 5, OTHER_KEY.id())), Err(OpenError));
+        }
+    }
+
+    #[test]
+    fn any_change_of_any_byte_does_not_open(
+        secret in prop::collection::vec(any::<u8>(), 1..600),
+        at in any::<Index>(),
+        change in 1..=u8::MAX,
+    ) {
+        let text = seal_input(KEY.public(), &BINDING, 42, &secret).unwrap();
+        prop_assert_eq!(open(&with_byte_changed(&text, &at, change)), Err(OpenError));
     }
 
     #[test]

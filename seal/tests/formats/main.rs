@@ -7,11 +7,13 @@ mod by_hand;
 mod input;
 mod keyset;
 mod other_reader;
+mod replay;
 mod stored;
 mod two_keys;
 
-use data_encoding::BASE64URL_NOPAD;
-use openteam_seal::Keyset;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use openteam_seal::{KeyId, Keyset};
+use proptest::sample::Index;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -31,6 +33,21 @@ fn each_byte_changed(text: &str) -> impl Iterator<Item = String> {
         changed[at] ^= 1 << (at % 8);
         to_text(&changed)
     })
+}
+
+/// The text of the same bytes with any change of any one byte: `change` is from 1 to 255.
+fn with_byte_changed(text: &str, at: &Index, change: u8) -> String {
+    let mut bytes = to_bytes(text);
+    let at = at.index(bytes.len());
+    bytes[at] ^= change;
+    to_text(&bytes)
+}
+
+/// The text of the same bytes with another key id in them, which begins at byte `at`.
+fn relabelled(text: &str, at: usize, id: KeyId) -> String {
+    let mut bytes = to_bytes(text);
+    bytes[at..at + 8].copy_from_slice(&HEXLOWER.decode(id.to_string().as_bytes()).unwrap());
+    to_text(&bytes)
 }
 
 /// Texts that are no sealed value, made from one that is.

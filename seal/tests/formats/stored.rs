@@ -4,9 +4,10 @@ use openteam_seal::{
     Keyset, MAX_DATA_TEXT_LEN, MAX_SECRET_LEN, OpenError, SealError, Sealed, StoredBinding, WRAP_TEXT_LEN, wrap_key_id,
 };
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::by_hand::Known;
-use crate::{document, each_byte_changed, keyset_of, mangled};
+use crate::{document, each_byte_changed, keyset_of, mangled, relabelled, with_byte_changed};
 
 static KEYSET: LazyLock<Keyset> = LazyLock::new(|| Keyset::generate(0));
 
@@ -25,6 +26,21 @@ fn sealed() -> Sealed {
 
 fn open(sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
     KEYSET.open(&BINDING, sealed).map(|secret| secret.expose().to_vec())
+}
+
+/// The keyset's cluster and key, and a newer key, active.
+fn with_active_key_of(newer: &Keyset) -> Keyset {
+    let mut both = document(&KEYSET);
+    both["keys"].as_array_mut().unwrap().extend(document(newer)["keys"].as_array().unwrap().clone());
+    both["active"] = document(newer)["active"].clone();
+    keyset_of(&both)
+}
+
+/// The keyset's key in another cluster.
+fn in_cluster(id: &[u8; 16]) -> Keyset {
+    let mut same_key = document(&KEYSET);
+    same_key["clusterId"] = data_encoding::HEXLOWER.encode(id).into();
+    keyset_of(&same_key)
 }
 
 #[test]
@@ -88,12 +104,22 @@ fn a_stored_value_opens_for_no_other_object_field_or_generation() {
 #[test]
 fn a_stored_value_opens_in_no_other_cluster() {
     let sealed = sealed();
-    let mut same_keys = document(&KEYSET);
-    same_keys["clusterId"] = document(&Keyset::generate(0))["clusterId"].clone();
-    let elsewhere = keyset_of(&same_keys);
+    let elsewhere = in_cluster(b"another cluster!");
     assert_eq!(elsewhere.active_id(), KEYSET.active_id());
     assert_eq!(elsewhere.open(&BINDING, &sealed).unwrap_err(), OpenError);
     assert_eq!(elsewhere.rewrap(&BINDING, &sealed), Err(OpenError));
+}
+
+#[test]
+fn a_stored_value_opens_with_no_other_key() {
+    let newer = Keyset::generate(1);
+    let (both, sealed) = (with_active_key_of(&newer), sealed());
+    let relabelled = Sealed { wrap: relabelled(&sealed.wrap, 6, newer.active_id()), ..sealed };
+    assert_eq!(wrap_key_id(&relabelled.wrap), Ok(newer.active_id()));
+    for keyset in [&both, &newer, &*KEYSET] {
+        assert_eq!(keyset.open(&BINDING, &relabelled).unwrap_err(), OpenError);
+        assert_eq!(keyset.rewrap(&BINDING, &relabelled), Err(OpenError));
+    }
 }
 
 #[test]
@@ -119,10 +145,7 @@ fn an_empty_or_overlong_secret_written_by_hand_does_not_open() {
 #[test]
 fn rewrapping_moves_to_the_active_key_and_leaves_the_data() {
     let newer = Keyset::generate(1);
-    let mut both = document(&KEYSET);
-    both["keys"].as_array_mut().unwrap().extend(document(&newer)["keys"].as_array().unwrap().clone());
-    both["active"] = document(&newer)["active"].clone();
-    let both = keyset_of(&both);
+    let both = with_active_key_of(&newer);
 
     let old = sealed();
     assert_eq!(both.open(&BINDING, &old).unwrap().expose(), SECRET, "the older key still opens");
@@ -154,6 +177,66 @@ proptest! {
         let theirs = known.write(&binding, &data_key, &secret);
         let opened = KEYSET.open(&binding, &theirs).unwrap();
         prop_assert_eq!(opened.expose(), &secret[..]);
+    }
+
+    /// Short fields of few letters, so that neighbours often are equal, empty, or the other's beginning.
+    #[test]
+    fn any_other_field_generation_key_or_cluster_does_not_open_a_stored_value(
+        fields in prop::array::uniform4("[aB-]{0,3}"),
+        generation in any::<u64>(),
+        changed in 0..7_usize,
+        into in "[aB-]{0,3}",
+        other_generation in any::<u64>(),
+        other_cluster in any::<[u8; 16]>(),
+        secret in prop::collection::vec(any::<u8>(), 1..100),
+    ) {
+        let mut other = fields.clone();
+        let [namespace, kind, name, field] = &fields;
+        let binding = StoredBinding { namespace, kind, name, field, generation };
+        let sealed = KEYSET.seal(&binding, &secret).unwrap();
+        let opened = KEYSET.open(&binding, &sealed).unwrap();
+        prop_assert_eq!(opened.expose(), &secret[..]);
+
+        let (refused, rewrapped) = match changed {
+            0..4 => {
+                prop_assume!(fields[changed] != into);
+                other[changed] = into;
+                let [namespace, kind, name, field] = &other;
+                let other = StoredBinding { namespace, kind, name, field, generation };
+                (KEYSET.open(&other, &sealed), KEYSET.rewrap(&other, &sealed))
+            }
+            4 => {
+                prop_assume!(generation != other_generation);
+                let other = StoredBinding { generation: other_generation, ..binding };
+                (KEYSET.open(&other, &sealed), KEYSET.rewrap(&other, &sealed))
+            }
+            5 => {
+                let elsewhere = in_cluster(&other_cluster);
+                prop_assume!(elsewhere.cluster_id() != KEYSET.cluster_id());
+                (elsewhere.open(&binding, &sealed), elsewhere.rewrap(&binding, &sealed))
+            }
+            _ => {
+                let newer = Keyset::generate(1);
+                let both = with_active_key_of(&newer);
+                let relabelled = Sealed { wrap: relabelled(&sealed.wrap, 6, newer.active_id()), ..sealed };
+                (both.open(&binding, &relabelled), both.rewrap(&binding, &relabelled))
+            }
+        };
+        prop_assert_eq!(refused.unwrap_err(), OpenError);
+        prop_assert_eq!(rewrapped, Err(OpenError));
+    }
+
+    #[test]
+    fn any_change_of_any_byte_does_not_open(
+        secret in prop::collection::vec(any::<u8>(), 1..600),
+        at in any::<Index>(),
+        change in 1..=u8::MAX,
+    ) {
+        let Sealed { data, wrap } = KEYSET.seal(&BINDING, &secret).unwrap();
+        let changed = with_byte_changed(&data, &at, change);
+        prop_assert_eq!(open(&Sealed { data: changed, wrap: wrap.clone() }), Err(OpenError));
+        let changed = with_byte_changed(&wrap, &at, change);
+        prop_assert_eq!(open(&Sealed { data, wrap: changed }), Err(OpenError));
     }
 
     #[test]

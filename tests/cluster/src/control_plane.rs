@@ -1,6 +1,5 @@
 //! etcd, kube-apiserver and kube-controller-manager.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use crate::daemon::{Daemon, Signal};
 use crate::pki::Pki;
 use crate::place::Place;
 use crate::state::State;
-use crate::{Error, Kubectl, packages};
+use crate::{Error, Kubectl, free_port, packages};
 
 /// A slow, busy machine needs some ten seconds; longer means that it will not come.
 pub(crate) const START: Duration = Duration::from_secs(90);
@@ -39,7 +38,7 @@ impl ControlPlane {
         let binaries = Binaries::for_control_plane()?;
         let state = State::create()?;
         let pki = Pki::create(state.path("pki"))?;
-        let [etcd, apiserver] = free_ports()?;
+        let (etcd, apiserver) = (free_port()?, free_port()?);
         let kubeconfig = state.path("kubeconfig");
         pki.kubeconfig(&kubeconfig, "admin", apiserver)?;
         let kubectl = Kubectl::for_config(binaries.path("kubectl"), &kubeconfig, &state.path("kubectl"));
@@ -146,18 +145,6 @@ impl Parts {
     fn wait_for_apiserver(&mut self, kubectl: &Kubectl) -> Result<(), Error> {
         self.apiserver.wait_until(START, || kubectl.run(&["get", "--raw=/readyz", "--request-timeout=2s"]).is_ok())
     }
-}
-
-/// Ports that were free a moment ago. The kernel hands out other ones to whoever asks next, so two that start together do
-/// not get the same.
-fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
-    let none = |source| Error::File { doing: "find a free port on", path: "127.0.0.1".into(), source };
-    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(none)?;
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr().map_err(none)?.port();
-    }
-    Ok(ports)
 }
 
 fn etcd_args(state: &State, ports: &Ports) -> Vec<String> {

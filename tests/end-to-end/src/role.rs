@@ -2,14 +2,13 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use cluster::{spawn, tethered};
+use cluster::{free_port, spawn, tethered};
 
 /// How long a role may take to become Ready: the operator waits for the lease, the others for their certificate.
 const READY: Duration = Duration::from_secs(60);
@@ -29,15 +28,10 @@ pub(crate) struct Role {
     child: Option<Child>,
 }
 
-/// A loopback port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
-}
-
 impl Role {
     /// The role of `pod`; `arguments` are its own. Not started yet.
     pub(crate) fn new(program: &Path, dir: &Path, pod: &str, kubeconfig: PathBuf, arguments: &[String]) -> Self {
-        let (probes, port) = (free_port(), free_port());
+        let (probes, port) = (free_port().unwrap(), free_port().unwrap());
         let [name, own @ ..] = arguments else { panic!("a role has a name") };
         let mut all = vec![name.clone()];
         all.extend(["--namespace", crate::NAMESPACE, "--pod", pod].map(str::to_owned));

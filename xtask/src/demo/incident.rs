@@ -100,6 +100,7 @@ pub(super) fn contain(place: &Place) -> anyhow::Result<Contained<'_>> {
 pub(super) fn restore(contained: Contained<'_>) -> anyhow::Result<()> {
     let Contained { kubectl, probes, runtime, .. } = contained;
     let object = format!("amzc/{CONNECTION}");
+    show(&format!("$ kubectl annotate {object} -n {TEAM} openteam.dev/disable-"));
     show(&kubectl.run(&["annotate", &object, "-n", TEAM, "openteam.dev/disable-"])?);
     for (pod, _) in runtime.block_on(all(&probes, |outcome| outcome.is_ok()))? {
         println!("   | {pod} serves");

@@ -104,8 +104,8 @@ pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
         .context("the seller's application is not there")?;
     let secret = seal(place, &format!("amazonapplication/{TEAM}/acme"), application.client_secret.expose())?;
     let token = seal(place, &format!("amazonconnection/{TEAM}/{CONNECTION}"), seller.refresh_token.expose())?;
-    show(&format!("$ openteam seal --for amazonconnection/{TEAM}/{CONNECTION} --field refresh-token < token"));
-    show(&token.lines().map(|line| line.chars().take(96).collect()).collect::<Vec<String>>().join("\n"));
+    show(&format!("$ openteam seal --for amazonconnection/{TEAM}/{CONNECTION} < token"));
+    show(&token.lines().map(shortened).collect::<Vec<String>>().join("\n"));
 
     let url = "https://amazon.amazon.svc";
     let patches = [
@@ -130,9 +130,13 @@ pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
     });
     fs::write(overlay.join("kustomization.yaml"), serde_yaml::to_string(&kustomization)?)?;
     fs::write(overlay.join("sealed.yaml"), format!("{secret}---\n{token}"))?;
-    show("$ kubectl apply -k manifests/samples");
+    show("$ kubectl apply -k target/demo/samples   # manifests/samples with the made-up ids, and what was sealed");
     show(&kubectl.run(&["apply", "-k", &overlay.display().to_string()])?);
     Ok(())
+}
+
+fn shortened(line: &str) -> String {
+    if line.chars().count() > 96 { line.chars().take(95).chain(['…']).collect() } else { line.to_owned() }
 }
 
 /// What `openteam seal` prints for a credential.

@@ -111,7 +111,7 @@ fn check(logs: &str) -> anyhow::Result<()> {
 pub(super) fn journal(kubectl: &Kubectl) -> anyhow::Result<()> {
     let words = ["exec", "-n", SYSTEM, "openteam-recorder-0", "--", "/usr/local/bin/openteam", "journal"];
     let journal = kubectl.run(&words)?;
-    show(&format!("$ kubectl {}", words.join(" ")));
+    show(&format!("$ kubectl {}   # counted by kind here", words.join(" ")));
     let records: Vec<Value> = journal.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for record in &records {
