@@ -15,8 +15,8 @@ use crate::{
     error::ReconcileError,
     scope::{self, Named},
     status,
+    stores::{Kind, Touched, read},
     subject::{Subject, contained_states, containment, reference},
-    world::{Kind, Touched, read},
 };
 
 const RECHECK: Duration = Duration::from_secs(600);
@@ -42,9 +42,9 @@ pub(crate) fn concerns(touched: &Touched, grant: &AgentGrant) -> bool {
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, grant: AgentGrant) -> Result<Action, ReconcileError> {
     let namespace = reference(&grant.metadata).namespace;
-    let team = context.world.team(&namespace, &grant.spec.team_ref.name);
+    let team = context.stores.team(&namespace, &grant.spec.team_ref.name);
     let found: Vec<_> =
-        grant.spec.scope.connections.iter().map(|name| (name, context.world.connection(&namespace, name))).collect();
+        grant.spec.scope.connections.iter().map(|name| (name, context.stores.connection(&namespace, name))).collect();
     let connections: Vec<_> = found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
     let (status, contained_by) =
         plan(&Observed { grant: &grant, team: team.as_deref(), connections: &connections, now: Timestamp::now() });

@@ -17,8 +17,8 @@ use crate::{
     credential,
     error::ReconcileError,
     status,
+    stores::{Kind, Touched, read},
     subject::{Subject, contained_states, containment, reference},
-    world::{Kind, Touched, read},
 };
 
 const RECHECK: Duration = Duration::from_secs(600);
@@ -43,7 +43,7 @@ pub(crate) fn concerns(touched: &Touched, application: &AmazonApplication) -> bo
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, application: AmazonApplication) -> Result<Action, ReconcileError> {
     let own = reference(&application.metadata);
-    let stored = context.world.stored(&own.namespace, &client_secret_name(&own.name));
+    let stored = context.stores.stored(&own.namespace, &client_secret_name(&own.name));
     let (status, contained_by) = plan(&Observed {
         application: &application,
         client_secret: read(stored.as_ref()).filter(|stored| stored.goes_with(&application.metadata)),

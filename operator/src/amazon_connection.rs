@@ -23,8 +23,8 @@ use crate::{
     controller::Context,
     error::ReconcileError,
     status,
+    stores::{Guarded, Kind, Touched, read},
     subject::reference,
-    world::{Guarded, Kind, Touched, read},
 };
 
 /// Looked at again without a reason so often; that alone never makes a call to Amazon.
@@ -89,17 +89,17 @@ pub(crate) async fn reconcile(context: Arc<Context>, connection: AmazonConnectio
 fn look(context: &Context, connection: &AmazonConnection, answer: Option<&Answer>) -> Plan {
     let name = reference(&connection.metadata);
     let application = &connection.spec.application_ref;
-    let world = &context.world;
-    let team: Option<Arc<Guarded<Team>>> = world.team(&name.namespace, &connection.spec.team_ref.name);
-    let found: Option<Arc<Guarded<AmazonApplication>>> = world.application(application);
+    let stores = &context.stores;
+    let team: Option<Arc<Guarded<Team>>> = stores.team(&name.namespace, &connection.spec.team_ref.name);
+    let found: Option<Arc<Guarded<AmazonApplication>>> = stores.application(application);
     let refresh_token: Option<Arc<Guarded<StoredCredential>>> =
-        world.stored(&name.namespace, &refresh_token_name(&name.name));
-    let client_secret = world.stored(&application.namespace, &client_secret_name(&application.name));
+        stores.stored(&name.namespace, &refresh_token_name(&name.name));
+    let client_secret = stores.stored(&application.namespace, &client_secret_name(&application.name));
     plan(&Observed {
         connection,
         team: team.as_deref(),
         application: found.as_deref(),
-        namespace_labels: &world.labels(&name.namespace),
+        namespace_labels: &stores.labels(&name.namespace),
         refresh_token: read(refresh_token.as_ref()).filter(|stored| stored.goes_with(&connection.metadata)),
         client_secret: read(client_secret.as_ref())
             .filter(|stored| read(found.as_ref()).is_some_and(|found| stored.goes_with(&found.metadata))),

@@ -20,13 +20,13 @@ use crate::{
     amazon_connection::Calls,
     error::{Class, Failures, ReconcileError},
     status::publish,
-    world::{Guarded, Kind, Touched, World},
+    stores::{Guarded, Kind, Stores, Touched},
 };
 
 /// What every reconciler has.
 pub(crate) struct Context {
     pub(crate) client: Client,
-    pub(crate) world: World,
+    pub(crate) stores: Stores,
     pub(crate) keyset: Keyset,
     pub(crate) sealing_keys: Vec<PrivateKey>,
     pub(crate) recorder: audit::Recorder,
@@ -58,7 +58,7 @@ pub(crate) async fn run<K, R, F>(
     R: Fn(Arc<Context>, K) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Action, ReconcileError>> + Send,
 {
-    let changes = stream::unfold(context.world.changes(), |mut changes| async move {
+    let changes = stream::unfold(context.stores.changes(), |mut changes| async move {
         match changes.recv().await {
             Ok(touched) => Some((touched, changes)),
             Err(RecvError::Lagged(_)) => Some((None, changes)),

@@ -18,11 +18,11 @@ mod runtime_token;
 mod scope;
 mod sealed_credential;
 mod status;
+mod stores;
 mod subject;
 mod team;
 #[cfg(test)]
 mod testing;
-mod world;
 
 use std::{
     io,
@@ -53,7 +53,7 @@ use crate::{
     bootstrap::{Foundation, KeysetSource, bootstrap},
     controller::{Context, run as control},
     status::MANAGER,
-    world::{Kind, World},
+    stores::{Kind, Stores},
 };
 
 /// How long passes under way and undelivered events may take after SIGTERM.
@@ -161,7 +161,7 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         failures: error::Failures::default(),
     };
     tasks.spawn("signer of role certificates", certificate::run(signer, process.shutdown.clone()));
-    let (world, feeding) = World::watch(&process.client);
+    let (stores, feeding) = Stores::watch(&process.client);
     tasks.spawn("watches", feeding);
 
     let obtain = RoleCertificate::obtain(process.client.clone(), Role::Operator);
@@ -187,7 +187,7 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         biased;
         () = process.shutdown.cancelled() => return Ok(()),
         ended = tasks.first_to_end() => return Err(RunError::Ended(ended)),
-        () = world.synced() => {}
+        () = stores.synced() => {}
     }
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(process.pod.to_string()) };
@@ -197,7 +197,7 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
     );
     let context = Arc::new(Context {
         client: process.client.clone(),
-        world,
+        stores,
         keyset,
         sealing_keys,
         recorder: recorder.clone(),
@@ -235,7 +235,7 @@ fn controllers(context: &Arc<Context>, shutdown: &CancellationToken) -> Tasks {
                 control(
                     context.clone(),
                     Kind::$kind,
-                    context.world.$store.clone(),
+                    context.stores.$store.clone(),
                     $module::concerns,
                     $module::reconcile,
                     shutdown.clone(),

@@ -15,8 +15,8 @@ use crate::{
     error::ReconcileError,
     scope::{self, Named},
     status,
+    stores::{Kind, Touched, read},
     subject::{Subject, contained_states, containment, reference},
-    world::{Kind, Touched, read},
 };
 
 const RECHECK: Duration = Duration::from_secs(600);
@@ -51,9 +51,9 @@ pub(crate) fn concerns(touched: &Touched, token: &RuntimeToken) -> bool {
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, token: RuntimeToken) -> Result<Action, ReconcileError> {
     let namespace = reference(&token.metadata).namespace;
-    let team = context.world.team(&namespace, &token.spec.team_ref.name);
+    let team = context.stores.team(&namespace, &token.spec.team_ref.name);
     let found: Vec<_> =
-        token.spec.scope.connections.iter().map(|name| (name, context.world.connection(&namespace, name))).collect();
+        token.spec.scope.connections.iter().map(|name| (name, context.stores.connection(&namespace, name))).collect();
     let connections: Vec<_> = found.iter().map(|(name, it)| Named { name, connection: read(it.as_ref()) }).collect();
     let plan =
         plan(&Observed { token: &token, team: team.as_deref(), connections: &connections, now: Timestamp::now() });

@@ -31,8 +31,8 @@ use crate::{
     credential::field,
     error::ReconcileError,
     status,
+    stores::{Guarded, Kind, Touched, read},
     subject::{Subject, containment, entity, reference, target},
-    world::{Guarded, Kind, Touched, read},
 };
 
 const RECHECK: Duration = Duration::from_secs(600);
@@ -64,7 +64,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, sealed: SealedCredential) -
     }
     let name = reference(&sealed.metadata);
     let found = find_target(&context, &sealed);
-    let stored = context.world.stored(&name.namespace, &stored_credential_name(&sealed.spec.r#for, sealed.spec.field));
+    let stored = context.stores.stored(&name.namespace, &stored_credential_name(&sealed.spec.r#for, sealed.spec.field));
     let opened = open(&context.sealing_keys, &sealed);
     let plan = plan(&Observed {
         sealed: &sealed,
@@ -94,12 +94,12 @@ fn find_target(context: &Context, sealed: &SealedCredential) -> Option<Found> {
     match sealed.spec.r#for.kind {
         CredentialOwnerKind::AmazonApplication => {
             let reference = crds::NamespacedReference { namespace: namespace.to_owned(), name: name.clone() };
-            found(read(context.world.application(&reference).as_ref())?, None)
+            found(read(context.stores.application(&reference).as_ref())?, None)
         }
         CredentialOwnerKind::AmazonConnection => {
-            let connection = context.world.connection(namespace, name);
+            let connection = context.stores.connection(namespace, name);
             let connection = read(connection.as_ref())?;
-            let team = context.world.team(namespace, &connection.spec.team_ref.name);
+            let team = context.stores.team(namespace, &connection.spec.team_ref.name);
             found(connection, team.as_deref())
         }
     }

@@ -22,8 +22,8 @@ use crate::{
     controller::Context,
     error::ReconcileError,
     status::{self, MANAGER},
+    stores::{GATEWAY_CONFIG, Kind, Touched, read},
     subject::{Subject, contained_states, containment, reference},
-    world::{GATEWAY_CONFIG, Kind, Touched, read},
 };
 
 const RECHECK: Duration = Duration::from_secs(600);
@@ -41,10 +41,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, team: Team) -> Result<Actio
     status::write(&context, &team, &status, &contained_by).await?;
 
     let namespace = reference(&team.metadata).namespace;
-    let teams = context.world.teams.state_filter(|other| other.meta().namespace.as_ref() == Some(&namespace));
+    let teams = context.stores.teams.state_filter(|other| other.meta().namespace.as_ref() == Some(&namespace));
     let owners = teams.iter().filter_map(|team| owner(team.meta())).collect();
     let wanted = gateway_config(&namespace, owners, &context.gateway_url, &context.authority);
-    let found = context.world.gateway_config(&namespace);
+    let found = context.stores.gateway_config(&namespace);
     if differs(read(found.as_ref()), &wanted) {
         let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
         api.patch(GATEWAY_CONFIG, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&wanted))

@@ -4,9 +4,9 @@
 pub mod arguments;
 pub mod authentication;
 pub mod certificate;
+mod client_timeouts;
+mod connection_limit;
 pub mod currency;
-mod patience;
-mod places;
 pub mod probes;
 pub mod record;
 pub mod serve;

@@ -20,8 +20,8 @@ use tower::ServiceExt;
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
 use crate::{
-    patience::{Taken, Timely},
-    places::Places,
+    client_timeouts::{Taken, Timely},
+    connection_limit::Places,
 };
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);

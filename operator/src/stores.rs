@@ -64,7 +64,7 @@ pub(crate) struct Touched {
 pub(crate) type Guarded<K> = DeserializeGuard<K>;
 
 /// Every watched object.
-pub(crate) struct World {
+pub(crate) struct Stores {
     pub(crate) teams: Store<Guarded<Team>>,
     pub(crate) applications: Store<Guarded<AmazonApplication>>,
     pub(crate) connections: Store<Guarded<AmazonConnection>>,
@@ -80,13 +80,13 @@ pub(crate) struct World {
 /// Changes that a slow controller may fall behind by, before it is told to look at everything.
 const BACKLOG: usize = 4096;
 
-impl World {
+impl Stores {
     /// The stores, still empty, and what fills them for as long as it is polled.
     pub(crate) fn watch(client: &Client) -> (Self, impl Future<Output = ()> + use<>) {
         let touched = broadcast::Sender::new(BACKLOG);
         let mut feeds = Vec::new();
         let gateway_config = watcher::Config::default().fields(&format!("metadata.name={GATEWAY_CONFIG}"));
-        let world = Self {
+        let stores = Self {
             teams: follow(client, Kind::Team, &touched, &mut feeds),
             applications: follow(client, Kind::AmazonApplication, &touched, &mut feeds),
             connections: follow(client, Kind::AmazonConnection, &touched, &mut feeds),
@@ -105,7 +105,7 @@ impl World {
             },
             touched,
         };
-        (world, join_all(feeds).map(drop))
+        (stores, join_all(feeds).map(drop))
     }
 
     /// Waits until every store has been filled once.
