@@ -21,6 +21,13 @@ impl Caller {
             Self::ServiceAccount(object) | Self::RuntimeToken(object) => &object.namespace,
         }
     }
+
+    /// The connection that the caller means by `NAME` or `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn connection(&self, named: &str) -> NamespacedReference {
+        let (namespace, name) = named.split_once('/').unwrap_or((self.namespace(), named));
+        NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
 }
 
 impl fmt::Display for Caller {

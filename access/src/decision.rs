@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use amazon::{NeverServed, Operation, PathError, Query};
+use amazon::{Match, NeverServed, Operation, PathError, Query};
 use crds::{AmazonApplication, AmazonConnection, NamespacedReference, condition};
 use jiff::Timestamp;
 
 use crate::{
     Caller, containment,
-    holding::{Holding, HoldingKind},
+    holding::Holding,
     index::{Entry, Index, named},
     marketplaces, namespaces, operations,
     refusal::Refusal,
@@ -40,6 +40,8 @@ pub struct Authorized {
     pub holding: Holding,
     /// The operation.
     pub operation: &'static Operation,
+    /// The decoded values of the path's parameters, such as an order's id, in the order of the template.
+    pub path_parameters: Vec<String>,
     /// The marketplaces that the call names. Empty for an operation that names none.
     pub marketplaces: Vec<String>,
     /// The query to send on: the caller's, without spellings that Amazon would not read.
@@ -135,7 +137,7 @@ type Candidate = (Holding, NamespacedReference, Arc<AmazonConnection>);
 fn all_candidates(index: &Index, caller: &Caller) -> Vec<Candidate> {
     let mut found = Vec::new();
     for holding in Holding::of(index, caller) {
-        let (_, object) = holding.object();
+        let object = holding.object();
         for name in &holding.scope().connections {
             let name = named(&object.namespace, name);
             if let Some(connection) = index.connections.get(&name).and_then(Entry::read)
@@ -153,8 +155,8 @@ fn candidates(index: &Index, caller: &Caller, wanted: Option<&str>) -> Result<Ve
     let mut found = all_candidates(index, caller);
     match wanted {
         Some(wanted) => {
-            let (namespace, name) = wanted.split_once('/').unwrap_or((caller.namespace(), wanted));
-            found.retain(|(_, one, _)| one.namespace == namespace && one.name == name);
+            let wanted = caller.connection(wanted);
+            found.retain(|(_, one, _)| *one == wanted);
         }
         None => {
             let names: BTreeSet<&NamespacedReference> = found.iter().map(|(_, name, _)| name).collect();
@@ -176,7 +178,8 @@ fn with(
 ) -> Result<Authorized, Refusal> {
     holding.check(index, now)?;
     let application = usable(index, &name, &connection)?;
-    let (operation, query) = operation(request, &connection)?;
+    let (found, query) = operation(request, &connection)?;
+    let operation = found.operation;
     operation_allowed(operation, &name, &connection, &holding)?;
     let marketplaces = marketplaces::check(operation, &query, holding.scope(), &connection)?;
     let unchecked = |why| Err(Refusal::NotYetCheckable { operation: operation.name(), why });
@@ -189,7 +192,8 @@ fn with(
         return unchecked("the query asks for personal data");
     }
     let query = query.forwarded(operation);
-    Ok(Authorized { name, connection, application, holding, operation, marketplaces, query })
+    let path_parameters = found.parameters.into_iter().map(|parameter| parameter.decoded.into_owned()).collect();
+    Ok(Authorized { name, connection, application, holding, operation, path_parameters, marketplaces, query })
 }
 
 /// Refuses what the connection or the caller's scope does not allow.
@@ -207,11 +211,7 @@ fn operation_allowed(
         return refused(format!("AmazonConnection {name}"));
     }
     if !operations::allows(holding.scope().operations.as_ref(), operation) {
-        let (kind, object) = holding.object();
-        return refused(match kind {
-            HoldingKind::AgentGrant => format!("AgentGrant {object}"),
-            HoldingKind::RuntimeToken => format!("RuntimeToken {object}"),
-        });
+        return refused(holding.to_string());
     }
     Ok(())
 }
@@ -245,10 +245,7 @@ fn usable(
 }
 
 /// The operation that a request means, served and checkable at all.
-fn operation<'q>(
-    request: &Request<'q>,
-    connection: &AmazonConnection,
-) -> Result<(&'static Operation, Query<'q>), Refusal> {
+fn operation<'q>(request: &Request<'q>, connection: &AmazonConnection) -> Result<(Match<'q>, Query<'q>), Refusal> {
     let found = amazon::find(request.method, request.path).map_err(|error| match error {
         PathError::Unknown => Refusal::OperationUnknown { method: request.method.chars().take(10).collect() },
         other => Refusal::Path(other.to_string()),
@@ -268,5 +265,5 @@ fn operation<'q>(
         return Err(Refusal::Path("its sellerId is not the connection's sellingPartnerId".to_owned()));
     }
     let query = Query::parse(request.query).map_err(|error| Refusal::Query(error.to_string()))?;
-    Ok((operation, query))
+    Ok((found, query))
 }

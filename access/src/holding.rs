@@ -13,15 +13,6 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The kinds that let someone use connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldingKind {
-    /// An AgentGrant.
-    AgentGrant,
-    /// A RuntimeToken.
-    RuntimeToken,
-}
-
 /// One object that lets the caller use connections.
 #[derive(Clone, Debug)]
 pub enum Holding {
@@ -69,12 +60,20 @@ impl Holding {
         }
     }
 
-    /// Its kind and name.
+    /// Its kind.
     #[must_use]
-    pub const fn object(&self) -> (HoldingKind, &NamespacedReference) {
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::Grant(name, _) => (HoldingKind::AgentGrant, name),
-            Self::Token(name, _) => (HoldingKind::RuntimeToken, name),
+            Self::Grant(..) => Kind::AgentGrant,
+            Self::Token(..) => Kind::RuntimeToken,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn object(&self) -> &NamespacedReference {
+        match self {
+            Self::Grant(name, _) | Self::Token(name, _) => name,
         }
     }
 
@@ -101,19 +100,13 @@ impl Holding {
 
     /// Whether its scope names this connection, which must be of its own namespace and Team.
     pub(crate) fn covers(&self, name: &NamespacedReference, connection: &AmazonConnection) -> bool {
-        let (_, object) = self.object();
-        object.namespace == name.namespace
+        self.object().namespace == name.namespace
             && connection.spec.team_ref.name == self.team()
             && self.scope().connections.contains(&name.name)
     }
 
     fn containment(&self) -> Option<Containment> {
-        let (kind, name) = self.object();
-        let kind = match kind {
-            HoldingKind::AgentGrant => Kind::AgentGrant,
-            HoldingKind::RuntimeToken => Kind::RuntimeToken,
-        };
-        containment::of(kind, name, self.meta())
+        containment::of(self.kind(), self.object(), self.meta())
     }
 
     /// Refuses what is contained, and a token that is no longer good.
@@ -127,6 +120,12 @@ impl Holding {
             None => Ok(()),
             Some(fault) => Err(Refusal::RuntimeToken { token: name.clone(), fault }),
         }
+    }
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.object())
     }
 }
 

@@ -20,7 +20,7 @@ pub use caller::Caller;
 pub use containment::{Containment, contained};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connections};
 pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
-pub use holding::{Holding, HoldingKind, RuntimeTokenFault, runtime_token_fault};
+pub use holding::{Holding, RuntimeTokenFault, runtime_token_fault};
 pub use index::{Entry, Index, Kind, Objects};
 pub use namespaces::selects;
 pub use refusal::Refusal;

@@ -1,7 +1,7 @@
 //! The text of a RuntimeToken: `otrt_NAMESPACE_NAME_<43 base64url>_<6 checksum>`.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use crds::NamespacedReference;
+use crds::{NamespacedReference, is_name};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -106,12 +106,6 @@ pub fn authenticate(index: &Index, text: &RuntimeTokenText) -> Option<Caller> {
 fn checksum(body: &str) -> String {
     let sum = crc32fast::hash(body.as_bytes()) << 2;
     BASE32_NOPAD.encode(&sum.to_be_bytes())[..CHECKSUM].to_ascii_lowercase()
-}
-
-/// A DNS label (RFC 1123), which the names of our kinds and namespaces are, dots allowed between labels.
-fn is_name(name: &str) -> bool {
-    (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
 }
 
 #[cfg(test)]

@@ -31,6 +31,32 @@ pub struct NamespacedReference {
     pub name: String,
 }
 
+/// Whether a text can be the name of one of our objects or of a namespace: letters of a DNS subdomain (RFC 1123), at most
+/// 63 of them.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
+/// A text that is not `NAMESPACE/NAME`. It is not repeated: where a reference is expected a secret may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not NAMESPACE/NAME, both names of Kubernetes objects")]
+pub struct NotAReference;
+
+impl std::str::FromStr for NamespacedReference {
+    type Err = NotAReference;
+
+    fn from_str(text: &str) -> Result<Self, NotAReference> {
+        let (namespace, name) = text.split_once('/').ok_or(NotAReference)?;
+        if is_name(namespace) && is_name(name) {
+            Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        } else {
+            Err(NotAReference)
+        }
+    }
+}
+
 impl std::fmt::Display for NamespacedReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audit::{Call, Correlation, Operation, Phase, Source};
+use audit::{Call, Correlation, Operation, Phase};
 use axum::{
     Json,
     body::Body,
@@ -13,7 +13,7 @@ use axum::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{answer::Denial, gateway::Gateway, proxy};
+use crate::{answer::Denial, gateway::Gateway, proxy, record};
 
 /// What an agent must keep to; written for whoever reads the answer, people and models alike.
 const RULES: [&str; 4] = [
@@ -43,17 +43,7 @@ async fn list(gateway: &Arc<Gateway>, request: Request, correlation: Correlation
     let from = proxy::from(&request);
     let index = gateway.index()?;
     let known = gateway.known(&index, request.headers(), from).await?;
-    let call = Call {
-        correlation,
-        actor: known.actor.clone(),
-        source: Source::Address(from),
-        target: None,
-        operation: Operation::CONNECTIONS,
-        marketplaces: Vec::new(),
-        resources: Vec::new(),
-        expires_at: None,
-        phase: Phase::Intent,
-    };
+    let call = record::intent(correlation, &known, from, Operation::CONNECTIONS, None);
     let usable = access::usable_connections(&index, &known.caller, Timestamp::now());
     if usable.is_empty() {
         // Nothing is told, so nothing waits for the disk: any pod of the cluster may ask this, as often as it likes.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use access::{Authorized, Index};
-use audit::{Call, DigestKey, Phase, Recorded, Recorder};
+use audit::{Call, Phase, Recorded, Recorder};
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 use process::view::View;
@@ -28,7 +28,6 @@ pub(crate) struct Gateway {
     pub(crate) upstreams: Upstreams,
     pub(crate) recorder: Recorder,
     pub(crate) refusals: Refusals,
-    pub(crate) digests: DigestKey,
 }
 
 impl Gateway {

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use audit::{Call, Correlation, Operation, Phase, Reason, Source};
+use audit::{Call, Correlation, Operation, Phase, Reason};
 use axum::{
     Json,
     body::Body,
@@ -120,9 +120,10 @@ async fn exchange(
         None => Some(access::Refusal::NotFound { name: Some(connection.to_string()) }),
         Some(usable) => usable.refusal.clone(),
     };
-    let target = record::visible_target(&index, &known, Some(&connection.to_string()));
+    let target = found.as_ref().and_then(|usable| record::target(&usable.name, &usable.connection));
+    let intent = record::intent(correlation, &known, from, Operation::TOKEN, target);
     if let Some(refusal) = refusal {
-        let call = record::refused(correlation, &known, from, Operation::TOKEN, target, refusal.reason(), 400);
+        let call = record::refused(intent, refusal.reason(), 400);
         gateway.refusals.record(&known, from, refusal.reason(), call);
         return Err(LwaError::invalid_grant(refusal.to_string()));
     }
@@ -131,17 +132,7 @@ async fn exchange(
         return Err(LwaError::invalid_grant("The token in the refresh token has expired"));
     }
     let expires_at = Timestamp::from_second(now.as_second() + remaining).unwrap_or(now);
-    let call = Call {
-        correlation,
-        actor: known.actor.clone(),
-        source: Source::Address(from),
-        target,
-        operation: Operation::TOKEN,
-        marketplaces: Vec::new(),
-        resources: Vec::new(),
-        expires_at: Some(expires_at),
-        phase: Phase::Intent,
-    };
+    let call = Call { expires_at: Some(expires_at), ..intent };
     let _recorded = gateway.intend(&call).await?;
     let grant = Grant { connection, token, expires_at };
     let Some(access_token) = sealed_token::seal(gateway.credentials.keyset(), &grant, now) else {
@@ -216,13 +207,8 @@ async fn read(request: Request) -> Result<Form, LwaError> {
 /// `NAMESPACE/NAME~TOKEN`.
 fn split(given: &str) -> Option<(NamespacedReference, SecretString)> {
     let (connection, token) = given.split_once('~')?;
-    let (namespace, name) = connection.split_once('/')?;
-    let is_name = |text: &str| {
-        (1..=63).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
-    };
-    (is_name(namespace) && is_name(name) && !token.is_empty())
-        .then(|| (NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }, token.into()))
+    let connection = connection.parse().ok()?;
+    (!token.is_empty()).then(|| (connection, token.into()))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Largest request body, in bytes; SP-API's own documents go to pre-signed addresses, not through here.
-pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 /// Largest error body that is read to learn why Amazon refused.
 const ERROR_LIMIT: usize = 64 * 1024;
 
@@ -80,7 +80,8 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
         let operation = record::meant(asked.method, asked.path);
         let target = record::visible_target(&index, &known, asked.connection);
         let (status, reason) = (denial.status().as_u16(), denial.reason());
-        let call = record::refused(correlation, &known, from, operation, target, reason, status);
+        let intent = record::intent(correlation, &known, from, operation, target);
+        let call = record::refused(intent, reason, status);
         gateway.refusals.record(&known, from, reason, call);
         denial
     };
@@ -91,10 +92,9 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
         .map_err(|refusal| refused(Denial::Refused(refusal)))?;
     let body = read(&parts.method, &parts.headers, body).await.map_err(refused)?;
     let upstream = gateway.upstream(&authorized).map_err(refused)?;
-    let call = record::call(correlation, &known, from, &authorized, asked.path, &gateway.digests);
-    let (kind, holding) = authorized.holding.object();
+    let call = record::call(correlation, &known, from, &authorized, &gateway.verifier.digests);
     tracing::debug!(caller = %known.caller, connection = %authorized.name, operation = %authorized.operation,
-        through = %format_args!("{} {holding}", record::holding(kind)), "call allowed");
+        through = %authorized.holding, "call allowed");
     let recorded = gateway.intend(&call).await?;
 
     let mut url = upstream.selling_partner_api.below(asked.path);

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authorized, Caller, HoldingKind, Index};
+use access::{Authorized, Caller, Index};
 use audit::{
     Act, Call, Correlation, DigestKey, MarketplaceId, ObjectName, Operation, Phase, Reason, Recorder, RefusalCounter,
     Source, Target,
 };
-use crds::NamespacedReference;
+use crds::{AmazonConnection, NamespacedReference};
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -24,47 +24,21 @@ fn object(name: &NamespacedReference) -> Option<ObjectName> {
 }
 
 /// Whose call it is.
-pub(crate) fn target(authorized: &Authorized) -> Option<Target> {
-    let team = &authorized.connection.spec.team_ref.name;
+pub(crate) fn target(name: &NamespacedReference, connection: &AmazonConnection) -> Option<Target> {
     Some(Target {
-        team: ObjectName::parse(&authorized.name.namespace, team).ok()?,
+        team: ObjectName::parse(&name.namespace, &connection.spec.team_ref.name).ok()?,
         team_uid: None,
-        connection: object(&authorized.name),
+        connection: object(name),
     })
 }
 
-/// A call on an SP-API operation, about to happen.
-pub(crate) fn call(
-    correlation: Correlation,
-    known: &Known,
-    from: IpAddr,
-    authorized: &Authorized,
-    path: &str,
-    digests: &DigestKey,
-) -> Call {
-    let parameters = amazon::find(authorized.operation.method.as_str(), path).map(|found| found.parameters);
-    Call {
-        correlation,
-        actor: known.actor.clone(),
-        source: Source::Address(from),
-        target: target(authorized),
-        operation: operation(authorized.operation),
-        marketplaces: authorized.marketplaces.iter().filter_map(|id| MarketplaceId::parse(id).ok()).collect(),
-        resources: parameters.iter().flatten().map(|one| digests.digest(one.decoded.as_bytes())).collect(),
-        expires_at: None,
-        phase: Phase::Intent,
-    }
-}
-
-/// A call that is refused once its caller is known.
-pub(crate) fn refused(
+/// What a caller is about to do, as far as every call has it.
+pub(crate) fn intent(
     correlation: Correlation,
     known: &Known,
     from: IpAddr,
     operation: Operation,
     target: Option<Target>,
-    reason: &'static str,
-    status: u16,
 ) -> Call {
     Call {
         correlation,
@@ -75,8 +49,29 @@ pub(crate) fn refused(
         marketplaces: Vec::new(),
         resources: Vec::new(),
         expires_at: None,
-        phase: Phase::Refused { reason: Reason::new(reason), status },
+        phase: Phase::Intent,
     }
+}
+
+/// A call on an SP-API operation, about to happen.
+pub(crate) fn call(
+    correlation: Correlation,
+    known: &Known,
+    from: IpAddr,
+    authorized: &Authorized,
+    digests: &DigestKey,
+) -> Call {
+    let target = target(&authorized.name, &authorized.connection);
+    Call {
+        marketplaces: authorized.marketplaces.iter().filter_map(|id| MarketplaceId::parse(id).ok()).collect(),
+        resources: authorized.path_parameters.iter().map(|value| digests.digest(value.as_bytes())).collect(),
+        ..intent(correlation, known, from, operation(authorized.operation), target)
+    }
+}
+
+/// A call that is refused once its caller is known.
+pub(crate) fn refused(intent: Call, reason: &'static str, status: u16) -> Call {
+    Call { phase: Phase::Refused { reason: Reason::new(reason), status }, ..intent }
 }
 
 /// The record's words for an operation of Amazon's.
@@ -97,26 +92,10 @@ pub(crate) fn meant(method: &str, path: &str) -> Operation {
 /// The target of a refused call, where the caller may see the connection it named.
 pub(crate) fn visible_target(index: &Index, known: &Known, named: Option<&str>) -> Option<Target> {
     let usable = access::usable_connections(index, &known.caller, Timestamp::now());
-    let mut matching = usable.iter().filter(|one| {
-        named.is_none_or(|named| {
-            let (namespace, name) = named.split_once('/').unwrap_or((known.caller.namespace(), named));
-            one.name.namespace == namespace && one.name.name == name
-        })
-    });
+    let named = named.map(|named| known.caller.connection(named));
+    let mut matching = usable.iter().filter(|one| named.as_ref().is_none_or(|named| one.name == *named));
     let only = matching.next().filter(|_| matching.next().is_none())?;
-    Some(Target {
-        team: ObjectName::parse(&only.name.namespace, &only.connection.spec.team_ref.name).ok()?,
-        team_uid: None,
-        connection: object(&only.name),
-    })
-}
-
-/// The kind of what let the caller pass, for logs.
-pub(crate) const fn holding(kind: HoldingKind) -> &'static str {
-    match kind {
-        HoldingKind::AgentGrant => "AgentGrant",
-        HoldingKind::RuntimeToken => "RuntimeToken",
-    }
+    target(&only.name, &only.connection)
 }
 
 /// How many fruitless calls of one caller are told one by one within [`WINDOW`]; the others are counted.

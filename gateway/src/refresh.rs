@@ -61,7 +61,7 @@ impl Gateway {
             correlation,
             actor: Actor::Itself,
             source: Source::Itself,
-            target: record::target(authorized),
+            target: record::target(&authorized.name, &authorized.connection),
             operation: Operation::LWA_REFRESH,
             marketplaces: Vec::new(),
             resources: Vec::new(),

@@ -74,10 +74,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let digests = keyset.derive("openteam.dev/audit-digest/v1", keyset.active_id()).ok_or(RunError::NoKey)?;
     let listener =
         TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
-    let public_url = process.settings.gateway_url.as_ref().map_or_else(
-        || format!("https://openteam-gateway.{}.svc", process.namespace),
-        |url| url.as_str().trim_end_matches('/').to_owned(),
-    );
+    let public_url = process.settings.gateway_address(&process.namespace);
 
     let mut watches = JoinSet::new();
     let view = View::start(&process.client, &mut watches);
@@ -121,7 +118,6 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         upstreams: Upstreams::new(arguments.allow_endpoints),
         refusals: Refusals::new(recorder.clone()),
         recorder: recorder.clone(),
-        digests: DigestKey::new(*digests),
     });
     recorder.record_later(Lifecycle::Started);
     let serving = serve::serve(

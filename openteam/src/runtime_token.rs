@@ -22,7 +22,7 @@ use crate::{cluster, manifest};
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Namespace and name of the RuntimeToken
-    #[arg(value_name = "NAMESPACE/NAME", value_parser = object)]
+    #[arg(value_name = "NAMESPACE/NAME")]
     object: NamespacedReference,
 
     /// The Team, in the same namespace
@@ -49,16 +49,6 @@ pub(crate) struct Arguments {
     /// How long it lives, such as 1h or 30m; at most the Team's runtimeTokens.maxTtl
     #[arg(long, default_value = "1h", value_parser = ttl)]
     ttl: std::time::Duration,
-}
-
-fn object(text: &str) -> Result<NamespacedReference, String> {
-    let wrong = || format!("{text:?} is not NAMESPACE/NAME");
-    let (namespace, name) = text.split_once('/').ok_or_else(wrong)?;
-    let object = NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() };
-    // What does not read back is no name that a token's text can carry.
-    let made = RuntimeTokenText::new(&object, &[0; 32]);
-    RuntimeTokenText::parse(made.secret().expose_secret()).map_err(|_| wrong())?;
-    Ok(object)
 }
 
 /// A life that a Team can allow at all.

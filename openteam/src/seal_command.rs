@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use crds::{CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec};
+use crds::{CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec, is_name};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -91,11 +91,6 @@ fn target(text: &str) -> Result<Target, String> {
         }
     }
     Ok(Target { kind, namespace: namespace.to_owned(), name: name.to_owned() })
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -191,10 +191,7 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
     }
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(process.pod.to_string()) };
-    let gateway_url = process.settings.gateway_url.as_ref().map_or_else(
-        || format!("https://openteam-gateway.{}.svc", process.namespace),
-        |url| url.as_str().trim_end_matches('/').to_owned(),
-    );
+    let gateway_url = process.settings.gateway_address(&process.namespace);
     let context = Arc::new(Context {
         client: process.client.clone(),
         stores,

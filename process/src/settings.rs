@@ -52,6 +52,15 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// The address agents call, without a trailing slash: as set, or the gateway's Service in `namespace`.
+    #[must_use]
+    pub fn gateway_address(&self, namespace: &str) -> String {
+        match &self.gateway_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("https://openteam-gateway.{namespace}.svc"),
+        }
+    }
+
     /// Reads the directory. A missing directory is the default settings: the ConfigMap is optional.
     ///
     /// # Errors

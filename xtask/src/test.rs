@@ -155,11 +155,7 @@ fn deny() -> anyhow::Result<Count> {
 
 /// cargo-deny, installed once into the user's cache directory.
 fn cargo_deny() -> anyhow::Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set")?;
-    let place = cache.join(format!("openteam/cargo-deny-{CARGO_DENY}"));
+    let place = cluster::binaries::cache_dir()?.join(format!("cargo-deny-{CARGO_DENY}"));
     let program = place.join("bin/cargo-deny");
     if !program.is_file() {
         println!("installing cargo-deny {CARGO_DENY} into the cache directory; minutes, the first time");

@@ -98,7 +98,10 @@ impl Binaries {
 }
 
 /// `openteam` in the user's cache directory, made if need be.
-pub(crate) fn cache_dir() -> Result<PathBuf, Error> {
+///
+/// # Errors
+/// There is no home directory, or it cannot be written.
+pub fn cache_dir() -> Result<PathBuf, Error> {
     let base = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let home = || std::env::home_dir().map(|home| home.join(".cache"));
     let no_home = || Error::Unsupported("there is no home directory to keep built programs in".to_owned());
