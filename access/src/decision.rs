@@ -3,15 +3,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use amazon::{Match, NeverServed, Operation, PathError, Query};
-use crds::{AmazonApplication, AmazonConnection, NamespacedReference, condition};
+use crds::{AmazonApplication, AmazonConnection, AmazonRefusal, NamespacedReference, condition};
 use jiff::Timestamp;
 
 use crate::{
-    Caller, containment,
+    Caller, containment, credential,
     holding::Holding,
     index::{Entry, Index, named},
     marketplaces, namespaces, operations,
     refusal::Refusal,
+    rotation,
 };
 
 /// A call, as the gateway received it. Raw texts: what is decided is what is forwarded.
@@ -59,9 +60,11 @@ pub struct Usable {
     pub marketplaces: Vec<String>,
     /// Why it does not work now, where it does not.
     pub refusal: Option<Refusal>,
+    /// Whether the caller may have Amazon's own token of it (`access: Credential`), while it works.
+    pub credential: bool,
 }
 
-/// Decides. The order is the design's (§6): connection in scope, contained, operation, marketplace, restricted data.
+/// Decides, in this order: connection in scope, contained, operation, marketplace, restricted data.
 ///
 /// # Errors
 /// Why not, in words for the caller. A caller with several grants gets the refusal that came furthest.
@@ -86,38 +89,70 @@ pub fn decide(index: &Index, caller: &Caller, request: &Request<'_>, now: Timest
 /// # Errors
 /// What came in between.
 pub fn still_holds(index: &Index, authorized: &Authorized, now: Timestamp) -> Result<(), Refusal> {
-    let gone = || Refusal::NotFound { name: Some(authorized.name.to_string()) };
-    let holding = authorized.holding.now(index).ok_or_else(gone)?;
-    let connection = index.connections.get(&authorized.name).and_then(Entry::read).ok_or_else(gone)?;
+    let Authorized { name, connection, application, holding, operation, .. } = authorized;
+    let (holding, connection, _) = still_usable(index, name, connection, application, holding, now)?;
+    operation_allowed(operation, name, &connection, &holding)?;
+    marketplaces::still(operation, &authorized.marketplaces, holding.scope(), &connection)
+}
+
+/// What a decision rests on, as it is now: the same connection and application, still usable by the same holding.
+pub(crate) fn still_usable(
+    index: &Index,
+    name: &NamespacedReference,
+    connection: &AmazonConnection,
+    application: &AmazonApplication,
+    holding: &Holding,
+    now: Timestamp,
+) -> Result<(Holding, Arc<AmazonConnection>, Arc<AmazonApplication>), Refusal> {
+    let gone = || Refusal::NotFound { name: Some(name.to_string()) };
+    let holding = holding.now(index).ok_or_else(gone)?;
+    let found = index.connections.get(name).and_then(Entry::read).ok_or_else(gone)?;
     // Of the same name and yet another one, perhaps another seller's.
-    let same = connection.metadata.uid == authorized.connection.metadata.uid;
-    if !same || !holding.covers(&authorized.name, connection) {
+    let same = found.metadata.uid == connection.metadata.uid;
+    if !same || !holding.covers(name, found) {
         return Err(gone());
     }
     holding.check(index, now)?;
-    let application = usable(index, &authorized.name, connection)?;
-    let decided_with =
-        |it: &AmazonApplication| (it.metadata.uid.clone(), it.spec.client_id.clone(), it.spec.endpoints.clone());
-    if decided_with(&application) != decided_with(&authorized.application) {
+    let usable = usable(index, name, found)?;
+    // Without copying: this is asked at every call.
+    let differs = usable.metadata.uid != application.metadata.uid
+        || usable.spec.client_id != application.spec.client_id
+        || usable.spec.endpoints != application.spec.endpoints;
+    if differs {
         // Whose token it is and where it goes was decided with the old one.
         let why = "its AmazonApplication changed meanwhile; try again".to_owned();
-        return Err(Refusal::NotReady { connection: authorized.name.clone(), why });
+        return Err(Refusal::NotReady { connection: name.clone(), why });
     }
-    let operation = authorized.operation;
-    operation_allowed(operation, &authorized.name, connection, &holding)?;
-    marketplaces::still(operation, &authorized.marketplaces, holding.scope(), connection)
+    Ok((holding, found.clone(), usable))
 }
 
 /// Every connection that a caller may use, contained ones too, with the reason why they do not work.
 #[must_use]
 pub fn usable_connections(index: &Index, caller: &Caller, now: Timestamp) -> Vec<Usable> {
+    let mut found = usable_among(index, all_candidates(index, caller, |_| true), now);
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The same of one connection.
+#[must_use]
+pub fn usable_connection(index: &Index, caller: &Caller, name: &NamespacedReference, now: Timestamp) -> Option<Usable> {
+    usable_among(index, all_candidates(index, caller, |one| one == name), now).pop()
+}
+
+fn usable_among(index: &Index, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Usable> {
     let mut found: Vec<Usable> = Vec::new();
-    for (holding, name, connection) in all_candidates(index, caller) {
+    for (holding, name, connection) in candidates {
         let marketplaces = marketplaces::in_scope(holding.scope(), &connection);
-        let refusal = holding.check(index, now).and_then(|()| usable(index, &name, &connection).map(|_| ())).err();
+        let application = holding.check(index, now).and_then(|()| usable(index, &name, &connection));
+        let credential = application
+            .as_ref()
+            .is_ok_and(|application| credential::is_given(&holding, &name, &connection, application).is_ok());
+        let refusal = application.err();
         match found.iter_mut().find(|usable| usable.name == name) {
-            None => found.push(Usable { name, connection, marketplaces, refusal }),
+            None => found.push(Usable { name, connection, marketplaces, refusal, credential }),
             Some(usable) if refusal.is_none() => {
+                usable.credential = credential || (usable.credential && usable.refusal.is_none());
                 // A second grant to the same connection adds its marketplaces, unless the first gave none that work.
                 let known =
                     if usable.refusal.take().is_none() { std::mem::take(&mut usable.marketplaces) } else { vec![] };
@@ -127,20 +162,24 @@ pub fn usable_connections(index: &Index, caller: &Caller, now: Timestamp) -> Vec
             Some(_) => {}
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
 type Candidate = (Holding, NamespacedReference, Arc<AmazonConnection>);
 
-/// Everything the caller holds, paired with each connection it covers.
-fn all_candidates(index: &Index, caller: &Caller) -> Vec<Candidate> {
+/// Everything the caller holds, paired with each connection it covers and `wanted` takes.
+pub(crate) fn all_candidates(
+    index: &Index,
+    caller: &Caller,
+    wanted: impl Fn(&NamespacedReference) -> bool,
+) -> Vec<Candidate> {
     let mut found = Vec::new();
     for holding in Holding::of(index, caller) {
         let object = holding.object();
         for name in &holding.scope().connections {
             let name = named(&object.namespace, name);
-            if let Some(connection) = index.connections.get(&name).and_then(Entry::read)
+            if wanted(&name)
+                && let Some(connection) = index.connections.get(&name).and_then(Entry::read)
                 && holding.covers(&name, connection)
             {
                 found.push((holding.clone(), name, connection.clone()));
@@ -152,18 +191,14 @@ fn all_candidates(index: &Index, caller: &Caller) -> Vec<Candidate> {
 
 /// The candidates for the connection that the caller named, or for the only one there is.
 fn candidates(index: &Index, caller: &Caller, wanted: Option<&str>) -> Result<Vec<Candidate>, Refusal> {
-    let mut found = all_candidates(index, caller);
-    match wanted {
-        Some(wanted) => {
-            let wanted = caller.connection(wanted);
-            found.retain(|(_, one, _)| *one == wanted);
-        }
-        None => {
-            let names: BTreeSet<&NamespacedReference> = found.iter().map(|(_, name, _)| name).collect();
-            if names.len() > 1 {
-                return Err(Refusal::Ambiguous { connections: names.into_iter().cloned().collect() });
-            }
-        }
+    if let Some(wanted) = wanted {
+        let wanted = caller.connection(wanted);
+        return Ok(all_candidates(index, caller, |one| *one == wanted));
+    }
+    let found = all_candidates(index, caller, |_| true);
+    let names: BTreeSet<&NamespacedReference> = found.iter().map(|(_, name, _)| name).collect();
+    if names.len() > 1 {
+        return Err(Refusal::Ambiguous { connections: names.into_iter().cloned().collect() });
     }
     Ok(found)
 }
@@ -217,7 +252,7 @@ fn operation_allowed(
 }
 
 /// The application of a connection that can be used now: nothing contained, nothing missing, accepted by Amazon.
-fn usable(
+pub(crate) fn usable(
     index: &Index,
     name: &NamespacedReference,
     connection: &AmazonConnection,
@@ -225,7 +260,11 @@ fn usable(
     containment::check(index, name, connection)?;
     let not_ready = |why: String| Refusal::NotReady { connection: name.clone(), why };
     let team = named(&name.namespace, &connection.spec.team_ref.name);
-    index.teams.get(&team).and_then(Entry::read).ok_or_else(|| not_ready(format!("its Team {team} does not exist")))?;
+    let found = index.teams.get(&team).and_then(Entry::read);
+    let found = found.ok_or_else(|| not_ready(format!("its Team {team} does not exist")))?;
+    if rotation::rotation_outstanding(connection, Some(&found.metadata)) {
+        return Err(not_ready("its credential is being rotated".to_owned()));
+    }
     let reference = &connection.spec.application_ref;
     let application = index
         .applications
@@ -236,12 +275,17 @@ fn usable(
             not_ready(format!("AmazonApplication {reference} does not exist or is not for this namespace"))
         })?;
     let conditions = connection.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    if !condition::is_true(conditions, condition::AUTHORIZED) {
-        let why = condition::find(conditions, condition::AUTHORIZED)
-            .map_or("it was not verified with Amazon yet".to_owned(), |authorized| authorized.message.clone());
-        return Err(not_ready(why));
+    match condition::find(conditions, condition::AUTHORIZED) {
+        None => Err(not_ready("it was not verified with Amazon yet".to_owned())),
+        Some(authorized) if authorized.status == "True" => Ok(application.clone()),
+        Some(authorized) => Err(match AmazonRefusal::of_reason(&authorized.reason) {
+            // In the same words as from the gateway that met the refusal itself.
+            Some(refusal) if authorized.status == "False" => {
+                Refusal::NotAuthorized { connection: name.clone(), refusal, why: authorized.message.clone() }
+            }
+            _ => not_ready(authorized.message.clone()),
+        }),
     }
-    Ok(application.clone())
 }
 
 /// The operation that a request means, served and checkable at all.

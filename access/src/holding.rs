@@ -11,6 +11,7 @@ use crate::{
     containment::{self, Containment},
     index::{Entry, Index, Kind, named},
     refusal::Refusal,
+    rotation,
 };
 
 /// One object that lets the caller use connections.
@@ -28,8 +29,8 @@ impl Holding {
         match caller {
             Caller::ServiceAccount(account) => index
                 .grants
-                .iter()
-                .filter(|(name, _)| name.namespace == account.namespace)
+                .range(named(&account.namespace, "")..)
+                .take_while(|(name, _)| name.namespace == account.namespace)
                 .filter_map(|(name, entry)| Some((name, entry.read()?)))
                 .filter(|(_, grant)| grant.spec.service_account.name == account.name)
                 .map(|(name, grant)| Self::Grant(name.clone(), grant.clone()))
@@ -116,7 +117,8 @@ impl Holding {
         }
         let Self::Token(name, token) = self else { return Ok(()) };
         let team = index.teams.get(&named(&name.namespace, self.team())).and_then(Entry::read);
-        match runtime_token_fault(token, team.map(AsRef::as_ref), now) {
+        let connections = connections_of(index, &name.namespace, &token.spec.scope);
+        match runtime_token_fault(token, team.map(AsRef::as_ref), connections, now) {
             None => Ok(()),
             Some(fault) => Err(Refusal::RuntimeToken { token: name.clone(), fault }),
         }
@@ -140,6 +142,8 @@ pub enum RuntimeTokenFault {
     IssuerNotMember,
     /// It was given a longer life than the Team allows.
     LivesTooLong,
+    /// What it opens was rotated since it was issued, or is about to be.
+    Rotated,
 }
 
 impl RuntimeTokenFault {
@@ -151,6 +155,7 @@ impl RuntimeTokenFault {
             Self::Expired => "Expired",
             Self::IssuerNotMember => "IssuerNotMember",
             Self::LivesTooLong => "LivesTooLong",
+            Self::Rotated => "Rotated",
         }
     }
 }
@@ -162,16 +167,36 @@ impl fmt::Display for RuntimeTokenFault {
             Self::Expired => "it has expired; issue another one",
             Self::IssuerNotMember => "the person who issued it is no longer an Owner or Member of the Team",
             Self::LivesTooLong => "it was given a longer life than the Team's runtimeTokens.maxTtl allows",
+            Self::Rotated => "its Team or a connection of its scope was rotated after it was issued; issue another one",
         })
     }
 }
 
-/// Why a RuntimeToken is no good at `now`, or `None` for a good one. Containment is not looked at here.
+/// The connections that a scope in a namespace names, as far as they are there and can be read.
+pub fn connections_of<'a>(
+    index: &'a Index,
+    namespace: &'a str,
+    scope: &'a Scope,
+) -> impl Iterator<Item = &'a AmazonConnection> {
+    let found = scope.connections.iter().filter_map(move |name| index.connections.get(&named(namespace, name)));
+    found.filter_map(Entry::read).map(AsRef::as_ref)
+}
+
+/// Why a RuntimeToken is no good at `now`, or `None` for a good one; `connections` are those of its scope. Containment is not
+/// looked at here.
 #[must_use]
-pub fn runtime_token_fault(token: &RuntimeToken, team: Option<&Team>, now: Timestamp) -> Option<RuntimeTokenFault> {
+pub fn runtime_token_fault<'a>(
+    token: &RuntimeToken,
+    team: Option<&Team>,
+    connections: impl IntoIterator<Item = &'a AmazonConnection>,
+    now: Timestamp,
+) -> Option<RuntimeTokenFault> {
     let Some(team) = team else { return Some(RuntimeTokenFault::TeamNotFound) };
     if token.spec.expires_at.0 <= now {
         return Some(RuntimeTokenFault::Expired);
+    }
+    if rotation::is_dead(token, team, connections, now) {
+        return Some(RuntimeTokenFault::Rotated);
     }
     if team.spec.role_of(&token.spec.issued_by).is_none_or(|role| role < Role::Member) {
         return Some(RuntimeTokenFault::IssuerNotMember);

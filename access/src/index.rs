@@ -1,9 +1,10 @@
 //! What decisions look at: every object, as the watches last saw it.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crds::{AgentGrant, AmazonApplication, AmazonConnection, NamespacedReference, RuntimeToken, Team};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rpds::RedBlackTreeMapSync;
 
 /// The kinds that decisions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +47,8 @@ impl<K> Entry<K> {
     }
 }
 
-/// All objects of one kind. Shared: a change of one kind copies only that kind's map.
-pub type Objects<K> = Arc<HashMap<NamespacedReference, Entry<K>>>;
+/// All objects of one kind, those of a namespace beside each other. A copy shares all that does not change.
+pub type Objects<K> = RedBlackTreeMapSync<NamespacedReference, Entry<K>>;
 
 /// Every object that decisions look at.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +64,7 @@ pub struct Index {
     /// RuntimeTokens by namespace and name.
     pub runtime_tokens: Objects<RuntimeToken>,
     /// Labels of namespaces, by name; for `allowedNamespaces`.
-    pub namespaces: Arc<HashMap<String, std::collections::BTreeMap<String, String>>>,
+    pub namespaces: RedBlackTreeMapSync<String, BTreeMap<String, String>>,
 }
 
 /// The name of an object in `namespace`.

@@ -6,6 +6,7 @@
 
 mod caller;
 mod containment;
+mod credential;
 mod decision;
 mod endpoint;
 mod holding;
@@ -14,14 +15,18 @@ mod marketplaces;
 mod namespaces;
 mod operations;
 mod refusal;
+mod rotation;
 mod runtime_token;
+pub mod scope;
 
 pub use caller::Caller;
 pub use containment::{Containment, contained};
-pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connections};
+pub use credential::{CredentialAuthorized, decide_credential, still_given};
+pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connection, usable_connections};
 pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
-pub use holding::{Holding, RuntimeTokenFault, runtime_token_fault};
+pub use holding::{Holding, RuntimeTokenFault, connections_of, runtime_token_fault};
 pub use index::{Entry, Index, Kind, Objects};
-pub use namespaces::selects;
+pub use namespaces::{allowed, selects};
 pub use refusal::Refusal;
+pub use rotation::rotation_outstanding;
 pub use runtime_token::{RuntimeTokenText, TokenTextError, authenticate, hash, looks_like_runtime_token};

@@ -8,12 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::index::Index;
 
 /// Whether connections of `namespace` may use the application: its own namespace always, others by its selector.
-pub(crate) fn allowed(
-    index: &Index,
-    name: &NamespacedReference,
-    application: &AmazonApplication,
-    namespace: &str,
-) -> bool {
+#[must_use]
+pub fn allowed(index: &Index, name: &NamespacedReference, application: &AmazonApplication, namespace: &str) -> bool {
     if name.namespace == namespace {
         return true;
     }

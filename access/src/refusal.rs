@@ -1,6 +1,6 @@
 //! Why a call is refused.
 
-use crds::NamespacedReference;
+use crds::{AmazonRefusal, NamespacedReference};
 
 use crate::{containment::Containment, holding::RuntimeTokenFault};
 
@@ -40,6 +40,16 @@ pub enum Refusal {
         /// The connection.
         connection: NamespacedReference,
         /// What is missing.
+        why: String,
+    },
+    /// Amazon refuses what the connection's calls are made with. Only people can mend that.
+    #[error("connection {connection} cannot be used: {why}")]
+    NotAuthorized {
+        /// The connection.
+        connection: NamespacedReference,
+        /// What Amazon refuses.
+        refusal: AmazonRefusal,
+        /// What its condition `Authorized` says.
         why: String,
     },
     /// The path is not one that can be forwarded.
@@ -90,6 +100,14 @@ pub enum Refusal {
         /// What the caller may use.
         in_scope: Vec<String>,
     },
+    /// Amazon's own token of the connection is not for this caller.
+    #[error("the credential of connection {connection} is not handed out: {why}; call through the gateway instead")]
+    CredentialNotGiven {
+        /// The connection.
+        connection: NamespacedReference,
+        /// What it takes.
+        why: String,
+    },
     /// What would have to be checked cannot be checked yet, so it is refused.
     #[error("{operation} is not yet checkable: {why}")]
     NotYetCheckable {
@@ -110,6 +128,7 @@ impl Refusal {
             Self::RuntimeToken { fault, .. } => fault.reason(),
             Self::Contained { .. } => "Contained",
             Self::NotReady { .. } => "ConnectionNotReady",
+            Self::NotAuthorized { refusal, .. } => refusal.reason(),
             Self::Path(_) => "InvalidPath",
             Self::Query(_) => "InvalidQuery",
             Self::OperationUnknown { .. } => "OperationUnknown",
@@ -117,6 +136,7 @@ impl Refusal {
             Self::OperationNotAllowed { .. } => "OperationNotAllowed",
             Self::MarketplaceMissing { .. } => "MarketplaceMissing",
             Self::MarketplaceNotInScope { .. } => "MarketplaceNotInScope",
+            Self::CredentialNotGiven { .. } => "CredentialNotGiven",
             Self::NotYetCheckable { .. } => "NotYetCheckable",
         }
     }
@@ -127,9 +147,9 @@ impl Refusal {
             Self::NotFound { .. } => 0,
             Self::Ambiguous { .. } => 1,
             Self::RuntimeToken { .. } | Self::Contained { .. } => 2,
-            Self::NotReady { .. } => 3,
+            Self::NotReady { .. } | Self::NotAuthorized { .. } => 3,
             Self::Path(_) | Self::Query(_) | Self::OperationUnknown { .. } | Self::NeverServed { .. } => 4,
-            Self::OperationNotAllowed { .. } => 5,
+            Self::OperationNotAllowed { .. } | Self::CredentialNotGiven { .. } => 5,
             Self::MarketplaceMissing { .. } | Self::MarketplaceNotInScope { .. } => 6,
             Self::NotYetCheckable { .. } => 7,
         }

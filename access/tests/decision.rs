@@ -1,7 +1,7 @@
 //! The decision as tables: who, holding what, calls what, and what comes of it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
@@ -37,10 +37,8 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn put<K: Clone>(objects: &mut Objects<K>, name: NamespacedReference, object: K) {
-    let mut map = HashMap::clone(objects);
-    map.insert(name, Entry::Read(Arc::new(object)));
-    *objects = Arc::new(map);
+fn put<K>(objects: &mut Objects<K>, name: NamespacedReference, object: K) {
+    objects.insert_mut(name, Entry::Read(Arc::new(object)));
 }
 
 fn change<K: Clone>(objects: &mut Objects<K>, name: &NamespacedReference, change: impl FnOnce(&mut K)) {
@@ -49,10 +47,8 @@ fn change<K: Clone>(objects: &mut Objects<K>, name: &NamespacedReference, change
     put(objects, name.clone(), object);
 }
 
-fn remove<K: Clone>(objects: &mut Objects<K>, name: &NamespacedReference) {
-    let mut map = HashMap::clone(objects);
-    map.remove(name);
-    *objects = Arc::new(map);
+fn remove<K>(objects: &mut Objects<K>, name: &NamespacedReference) {
+    objects.remove_mut(name);
 }
 
 fn list(items: &[&str]) -> Vec<String> {
@@ -60,7 +56,7 @@ fn list(items: &[&str]) -> Vec<String> {
 }
 
 fn scope(connections: &[&str], marketplaces: &[&str]) -> Scope {
-    Scope { connections: list(connections), marketplace_ids: list(marketplaces), operations: None }
+    Scope { connections: list(connections), marketplace_ids: list(marketplaces), ..Scope::default() }
 }
 
 fn connection(team: &str, marketplaces: &[&str], taken_part: &[&str]) -> AmazonConnection {
@@ -248,16 +244,16 @@ fn an_unreadable_object_refuses_what_depends_on_it() {
     let unreadable = |object: &NamespacedReference| meta(object);
     let mut index = world();
     let team = name("acme", "acme");
-    index.teams = Arc::new(HashMap::from([(team.clone(), Entry::Unreadable(Arc::new(unreadable(&team))))]));
+    index.teams = Objects::from_iter([(team.clone(), Entry::Unreadable(Arc::new(unreadable(&team))))]);
     assert_eq!(reason(&index, &agent(), &us()), "ConnectionNotReady");
     let mut contained = unreadable(&team);
     contained.annotations = Some([(annotation::DISABLE.to_owned(), String::new())].into());
-    index.teams = Arc::new(HashMap::from([(team, Entry::Unreadable(Arc::new(contained)))]));
+    index.teams = Objects::from_iter([(team, Entry::Unreadable(Arc::new(contained)))]);
     assert_eq!(reason(&index, &agent(), &us()), "Contained");
 
     let mut index = world();
     let na = name("acme", "na");
-    index.connections = Arc::new(HashMap::from([(na.clone(), Entry::Unreadable(Arc::new(unreadable(&na))))]));
+    index.connections = Objects::from_iter([(na.clone(), Entry::Unreadable(Arc::new(unreadable(&na))))]);
     assert_eq!(reason(&index, &agent(), &us()), "ConnectionNotFound");
 }
 
@@ -299,7 +295,7 @@ fn an_application_is_for_its_own_namespace_unless_it_says_otherwise() {
     });
     assert_eq!(reason(&index, &agent(), &us()), "ConnectionNotReady");
     let labels = [("seller".to_owned(), "yes".to_owned())].into();
-    index.namespaces = Arc::new(HashMap::from([("acme".to_owned(), labels)]));
+    index.namespaces = [("acme".to_owned(), labels)].into_iter().collect();
     assert!(decide(&index, &agent(), &us(), now()).is_ok());
 }
 

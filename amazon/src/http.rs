@@ -1,6 +1,7 @@
 //! What both clients share: the HTTP client and its limits, and why a call is worth repeating.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::{Certificate, Response, redirect};
@@ -63,6 +64,43 @@ fn finish(ca_bundle: Option<&[u8]>, builder: reqwest::ClientBuilder) -> Result<r
         builder = builder.tls_certs_only(authorities);
     }
     builder.build().map_err(ClientError::Build)
+}
+
+/// Sets of clients kept at the same time; each has connections of its own.
+const MOST_CLIENTS: usize = 64;
+
+/// Clients, made once per CA bundle (PEM; none for the system's authorities): making them costs more than a call, and only
+/// calls by the same client share connections.
+pub struct PerBundle<T> {
+    make: fn(Option<&[u8]>) -> Result<T, ClientError>,
+    made: Mutex<HashMap<Option<String>, Arc<T>>>,
+}
+
+impl<T> PerBundle<T> {
+    /// None yet; `make` makes them.
+    #[must_use]
+    pub fn new(make: fn(Option<&[u8]>) -> Result<T, ClientError>) -> Self {
+        Self { make, made: Mutex::default() }
+    }
+
+    /// The clients that trust `bundle`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`], when the bundle is not usable or TLS cannot be set up.
+    pub fn of(&self, bundle: Option<String>) -> Result<Arc<T>, ClientError> {
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clients) = all.get(&bundle) {
+            return Ok(clients.clone());
+        }
+        let made = Arc::new((self.make)(bundle.as_deref().map(str::as_bytes))?);
+        // Bundles are what users write, and change: those that nobody names any more must not stay for ever.
+        if all.len() >= MOST_CLIENTS {
+            all.clear();
+        }
+        all.insert(bundle, made.clone());
+        Ok(made)
+    }
 }
 
 /// The answer's body; the buffer is wiped when dropped.
@@ -160,6 +198,22 @@ mod tests {
         assert!(USER_AGENT.starts_with("OpenTeam/"));
         assert!(USER_AGENT.ends_with(" (Language=Rust; Platform=Kubernetes)"));
         assert!(USER_AGENT.len() < 500);
+    }
+
+    #[test]
+    fn clients_are_made_once_per_bundle() {
+        let clients = PerBundle::new(|bundle| match bundle {
+            Some(b"bad") => Err(ClientError::EmptyCaBundle),
+            _ => Ok(()),
+        });
+        let (a, b) = (clients.of(Some("a".into())).unwrap(), clients.of(None).unwrap());
+        assert!(Arc::ptr_eq(&a, &clients.of(Some("a".into())).unwrap()));
+        assert!(Arc::ptr_eq(&b, &clients.of(None).unwrap()) && !Arc::ptr_eq(&a, &b));
+        assert!(clients.of(Some("bad".into())).is_err() && clients.of(Some("bad".into())).is_err());
+        for number in 0..1000 {
+            clients.of(Some(number.to_string())).unwrap();
+        }
+        assert!(clients.made.lock().unwrap().len() <= MOST_CLIENTS);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What OpenTeam knows about Amazon's Selling Partner API: marketplaces, endpoints, the table of all operations, and how a
-//! request is matched to one of them. With the feature `client` also the calls OpenTeam makes itself: Login with Amazon and
-//! the Sellers API. The tables know no network, clock or Kubernetes.
+//! request is matched to one of them. With the feature `client` also the calls OpenTeam makes itself (Login with
+//! Amazon, the Sellers and the Application Management API) and the notices that Amazon sends. The tables know no network,
+//! clock or Kubernetes.
 
 mod class;
 mod endpoint;
@@ -12,9 +13,13 @@ mod query;
 mod restricted;
 
 #[cfg(feature = "client")]
+mod applications;
+#[cfg(feature = "client")]
 mod http;
 #[cfg(feature = "client")]
 mod lwa;
+#[cfg(feature = "client")]
+mod notice;
 #[cfg(feature = "client")]
 mod sellers;
 #[cfg(feature = "client")]
@@ -31,8 +36,12 @@ pub use query::{NamedMarketplaces, Pair, Query, QueryError};
 pub use restricted::asks_restricted;
 
 #[cfg(feature = "client")]
-pub use http::{ClientError, RetryCause, USER_AGENT, amz_date, streaming_client};
+pub use applications::{ApplicationsClient, RotationError};
 #[cfg(feature = "client")]
-pub use lwa::{AccessToken, LwaClient, LwaError, RefusedCode};
+pub use http::{ClientError, PerBundle, RetryCause, USER_AGENT, amz_date, streaming_client};
+#[cfg(feature = "client")]
+pub use lwa::{AccessToken, GrantlessScope, LwaClient, LwaError, RefusedCode};
+#[cfg(feature = "client")]
+pub use notice::{NoticeError, SecretNews, SecretNotice};
 #[cfg(feature = "client")]
 pub use sellers::{Participation, SellersClient, SpApiError, Unauthorized};

@@ -1,4 +1,4 @@
-//! Login with Amazon: a refresh token for an access token.
+//! Login with Amazon: a refresh token for an access token, or the application's own secret for a grantless one.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use thiserror::Error;
+use tracing::{Instrument, Span, field::Empty};
 use zeroize::Zeroizing;
 
 use crate::http::{self, Limits};
@@ -30,6 +31,23 @@ pub struct AccessToken {
     pub token: SecretString,
     /// How long it is good for, counted from the answer; more than zero, at most a day.
     pub expires_in: Duration,
+}
+
+/// What a token is for that no seller granted (SP-API documentation, "Grantless operations").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantlessScope {
+    /// Rotating the application's client secret.
+    SecretRotation,
+}
+
+impl GrantlessScope {
+    /// As LWA spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecretRotation => "sellingpartnerapi::client_credential:rotation",
+        }
+    }
 }
 
 /// Calls Login with Amazon. Cheap to clone; clones share connections.
@@ -102,21 +120,63 @@ impl LwaClient {
         client_secret: &SecretString,
         refresh_token: &SecretString,
     ) -> Result<AccessToken, LwaError> {
+        let form = form(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose_secret()),
+            ("client_id", client_id),
+            ("client_secret", client_secret.expose_secret()),
+        ]);
+        // For traces: the target is that of `process::traces`, which this crate does not know.
+        let span = tracing::info_span!(target: "openteam_trace", "lwa refresh", otel.kind = "client",
+            http.response.status_code = Empty, otel.status_code = Empty);
+        self.traced(span, endpoint, form).await
+    }
+
+    /// Asks for an access token of the application itself, without a seller; also the proof that its secret is right. One
+    /// request, at most 10 s.
+    ///
+    /// # Errors
+    ///
+    /// [`LwaError`] as for [`Self::refresh`]. [`RefusedCode::InvalidScope`] may mean that the application cannot do this
+    /// at all, and says nothing against its secret.
+    pub async fn grantless(
+        &self,
+        endpoint: &Endpoint,
+        client_id: &str,
+        client_secret: &SecretString,
+        scope: GrantlessScope,
+    ) -> Result<AccessToken, LwaError> {
+        let form = form(&[
+            ("grant_type", "client_credentials"),
+            ("scope", scope.as_str()),
+            ("client_id", client_id),
+            ("client_secret", client_secret.expose_secret()),
+        ]);
+        let span = tracing::info_span!(target: "openteam_trace", "lwa grantless", otel.kind = "client",
+            http.response.status_code = Empty, otel.status_code = Empty);
+        self.traced(span, endpoint, form).await
+    }
+
+    async fn traced(&self, span: Span, endpoint: &Endpoint, form: Bytes) -> Result<AccessToken, LwaError> {
+        let answered = self.ask(endpoint, form).instrument(span.clone()).await;
+        if answered.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        answered
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, form: Bytes) -> Result<AccessToken, LwaError> {
         let answer = self
             .http
             .post(endpoint.or_path(LWA_TOKEN_PATH))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
-            .body(form(&[
-                ("grant_type", "refresh_token"),
-                ("refresh_token", refresh_token.expose_secret()),
-                ("client_id", client_id),
-                ("client_secret", client_secret.expose_secret()),
-            ]))
+            .body(form)
             .send()
             .await
             .map_err(|error| LwaError::Retry(error.into()))?;
         let status = answer.status().as_u16();
+        Span::current().record("http.response.status_code", status);
         let body = http::body(answer, ANSWER_LIMIT_BYTES).await.map_err(LwaError::Retry)?;
         match status {
             200 => read_token(&body).map_err(|why| LwaError::Retry(RetryCause::Nonsense(why))),
@@ -265,6 +325,24 @@ mod tests {
             body,
             "grant_type=refresh_token\
              &refresh_token=Atzr%7Cnot-a-real-token%2F%2B%20%C3%A9\
+             &client_id=amzn1.application-oa2-client.example\
+             &client_secret=not%20a%20real%20secret%2F%2B%3D%26"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_grantless_token_is_asked_for_with_the_secret_and_a_scope_alone() {
+        let token = format!("Atc{}not-a-real-token", '|');
+        let rest = ",\"token_type\":\"bearer\",\"expires_in\":3600,\"scope\":\"x\"";
+        let server = Server::start(granted(&token, rest)).await;
+        let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
+        let scope = GrantlessScope::SecretRotation;
+        let granted = client.grantless(&server.endpoint(), CLIENT_ID, &secret(), scope).await.unwrap();
+        assert_eq!(granted.token.expose_secret(), token);
+        assert_eq!(
+            server.request().split_once("\r\n\r\n").unwrap().1,
+            "grant_type=client_credentials\
+             &scope=sellingpartnerapi%3A%3Aclient_credential%3Arotation\
              &client_id=amzn1.application-oa2-client.example\
              &client_secret=not%20a%20real%20secret%2F%2B%3D%26"
         );

@@ -72,6 +72,41 @@ pub enum Unauthorized {
     Other,
 }
 
+impl Unauthorized {
+    /// What the body of a 403 says.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Answer {
+            errors: Vec<Reason>,
+        }
+        #[derive(Deserialize)]
+        struct Reason {
+            code: String,
+            details: Option<String>,
+        }
+        let reason = serde_json::from_slice::<Answer>(body)
+            .ok()
+            .and_then(|answer| answer.errors.into_iter().next())
+            .filter(|reason| reason.code == "Unauthorized");
+        let Some(reason) = reason else {
+            return Self::Other;
+        };
+        let details = reason.details.unwrap_or_default().to_ascii_lowercase();
+        if details.is_empty() {
+            Self::Role
+        } else if details.contains("secret") && details.contains("expired") {
+            Self::SecretExpired
+        } else if details.contains("access token") && details.contains("expired") {
+            Self::Expired
+        } else if details.contains("access token") && details.contains("revoked") {
+            Self::Invalid
+        } else {
+            Self::Other
+        }
+    }
+}
+
 impl SellersClient {
     /// A client that trusts the system's authorities, or with a `ca_bundle` (PEM) that bundle alone.
     ///
@@ -115,7 +150,7 @@ impl SellersClient {
         let body = http::body(answer, ANSWER_LIMIT_BYTES).await.map_err(SpApiError::Retry)?;
         match status {
             200 => read_participations(&body).map_err(|why| SpApiError::Retry(RetryCause::Nonsense(why))),
-            401 | 403 => Err(SpApiError::Unauthorized(read_reason(&body))),
+            401 | 403 => Err(SpApiError::Unauthorized(Unauthorized::of(&body))),
             429 => Err(SpApiError::Throttled),
             400..=499 => Err(SpApiError::Refused(status)),
             500..=599 => Err(SpApiError::Retry(RetryCause::Server(status))),
@@ -166,37 +201,6 @@ fn read_participations(body: &[u8]) -> Result<Vec<Participation>, &'static str> 
             })
         })
         .collect()
-}
-
-fn read_reason(body: &[u8]) -> Unauthorized {
-    #[derive(Deserialize)]
-    struct Answer {
-        errors: Vec<Reason>,
-    }
-    #[derive(Deserialize)]
-    struct Reason {
-        code: String,
-        details: Option<String>,
-    }
-    let reason = serde_json::from_slice::<Answer>(body)
-        .ok()
-        .and_then(|answer| answer.errors.into_iter().next())
-        .filter(|reason| reason.code == "Unauthorized");
-    let Some(reason) = reason else {
-        return Unauthorized::Other;
-    };
-    let details = reason.details.unwrap_or_default().to_ascii_lowercase();
-    if details.is_empty() {
-        Unauthorized::Role
-    } else if details.contains("secret") && details.contains("expired") {
-        Unauthorized::SecretExpired
-    } else if details.contains("access token") && details.contains("expired") {
-        Unauthorized::Expired
-    } else if details.contains("access token") && details.contains("revoked") {
-        Unauthorized::Invalid
-    } else {
-        Unauthorized::Other
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@
 //! `metadata.uid`.
 
 mod delivery;
+mod metrics;
 mod queue;
+mod transport;
 
 use std::{
     fmt,
@@ -25,14 +27,17 @@ use reqwest::Url;
 use thiserror::Error;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 pub use delivery::Delivery;
+pub use metrics::Metrics;
 use queue::Queue;
+pub use transport::{Failure, Https, Posted, Transport};
 
 use crate::{Activity, Event, Origin};
 
-/// How long [`Recorder::record`] waits (design §7).
+/// How long [`Recorder::record`] waits.
 pub(crate) const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Events that may wait to be sent, per lane. An event has about 1 KB, 16 KiB at most.
@@ -46,8 +51,8 @@ pub struct Settings {
     /// The recorders' addresses (`https://HOST:PORT`), in the order they are tried at first; later the one that
     /// answered last comes first.
     pub recorders: Vec<Url>,
-    /// The HTTP client for the next request, asked for each time, so that a renewed client certificate is used.
-    pub client: Arc<dyn Fn() -> reqwest::Client + Send + Sync>,
+    /// What brings events to them; [`Https`], but for a bench that compares with recording nothing.
+    pub transport: Arc<dyn Transport>,
 }
 
 impl fmt::Debug for Settings {
@@ -69,6 +74,7 @@ struct Shared {
     settings: Settings,
     awaited: Queue<Awaited>,
     later: Queue<Event>,
+    metrics: Metrics,
     /// Which of `settings.recorders` answered last.
     preferred: AtomicUsize,
     /// Whether any of them did.
@@ -135,10 +141,12 @@ pub struct Undelivered {
 impl Recorder {
     /// A recorder, and the task that must run for it to deliver anything: await [`Delivery::run`].
     pub fn new(settings: Settings) -> (Self, Delivery) {
+        let metrics = Metrics::default();
         let shared = Arc::new(Shared {
             settings,
-            awaited: Queue::new(QUEUE_LENGTH),
-            later: Queue::new(QUEUE_LENGTH),
+            awaited: Queue::new(QUEUE_LENGTH, metrics.queue.clone()),
+            later: Queue::new(QUEUE_LENGTH, metrics.queue.clone()),
+            metrics,
             preferred: AtomicUsize::new(0),
             available: AtomicBool::new(true),
             undelivered: AtomicU64::new(0),
@@ -155,9 +163,21 @@ impl Recorder {
     /// # Errors
     /// [`NotRecorded`], at the latest after 2 s.
     pub async fn record(&self, activity: impl Into<Activity>) -> Result<Recorded, NotRecorded> {
-        let deadline = Instant::now() + ACKNOWLEDGEMENT_LIMIT;
+        let asked = Instant::now();
+        // For traces: the target is that of `process::traces`, which this crate does not know.
+        let span = tracing::info_span!(target: "openteam_trace", "record append", otel.status_code = Empty);
+        let waiting = self.wait_for_record(activity.into(), asked + ACKNOWLEDGEMENT_LIMIT);
+        let recorded = waiting.instrument(span.clone()).await;
+        if recorded.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        self.shared.metrics.wait.observe(asked.elapsed().as_secs_f64());
+        recorded.inspect_err(|error| self.shared.metrics.failed(error))
+    }
+
+    async fn wait_for_record(&self, activity: Activity, deadline: Instant) -> Result<Recorded, NotRecorded> {
         let (answer, answered) = oneshot::channel();
-        let awaited = Awaited { event: self.shared.event(&activity.into()), deadline, answer };
+        let awaited = Awaited { event: self.shared.event(&activity), deadline, answer };
         match self.shared.awaited.offer(awaited) {
             Ok(()) => {}
             Err(queue::Rejected::Full) => return Err(NotRecorded::Overloaded),
@@ -179,6 +199,7 @@ impl Recorder {
         match self.shared.later.push_over(event) {
             Ok(queue::Room::Was) => {}
             Ok(queue::Room::Made) => {
+                self.shared.metrics.dropped.inc();
                 self.shared.undelivered.fetch_sub(1, Ordering::Relaxed);
             }
             Err(queue::Closed) => {
@@ -186,6 +207,12 @@ impl Recorder {
                 tracing::error!("an event came after recording had ended and is lost");
             }
         }
+    }
+
+    /// What this process tells about its recording.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Takes no more events and waits until those accepted are delivered. Then [`Delivery::run`] ends.

@@ -5,6 +5,7 @@ mod call;
 mod change;
 mod class;
 mod digest;
+mod node;
 mod ocsf;
 mod process;
 mod value;
@@ -13,10 +14,10 @@ mod value;
 mod tests;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
-pub use actor::{Actor, Source};
+pub use actor::{Actor, Requester, Source};
 pub use call::{Act, Call, Operation, Phase, RefusedCallers};
 pub use change::{Change, CredentialField, Entity, EntityChange, Kind};
 pub use class::Class;
@@ -39,14 +40,29 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn product(&self) -> Value {
-        json!({
-            "name": "OpenTeam operator",
-            "vendor_name": "OpenTeam",
-            "version": self.version,
-            "feature": { "name": self.role, "uid": self.pod },
-        })
+    fn product(&self) -> Product<'_> {
+        Product {
+            name: "OpenTeam operator",
+            vendor_name: "OpenTeam",
+            version: self.version,
+            feature: Feature { name: self.role, uid: &self.pod },
+        }
     }
+}
+
+/// OCSF's object product.
+#[derive(Serialize)]
+struct Product<'a> {
+    name: &'static str,
+    vendor_name: &'static str,
+    version: &'static str,
+    feature: Feature<'a>,
+}
+
+#[derive(Serialize)]
+struct Feature<'a> {
+    name: Role,
+    uid: &'a Name,
 }
 
 /// Everything that is recorded.
@@ -68,14 +84,14 @@ impl Activity {
     /// The event of this activity, at `time`. `uid` must be a new UUIDv7: it is how two copies of an event are
     /// known to be one.
     pub fn event(&self, origin: &Origin, time: Timestamp, uid: Uuid) -> Event {
-        let (shape, body) = match self {
+        let (shape, (body, more)) = match self {
             Self::Call(call) => (call.shape(), call.body(origin)),
             Self::RefusedCallers(callers) => (callers.shape(), callers.body(origin)),
             Self::Entity(change) => (change.shape(), change.body(origin)),
             Self::Lifecycle(lifecycle) => (lifecycle.shape(), lifecycle.body(origin)),
-            Self::Fault(fault) => (fault.shape(), fault.body(origin)),
+            Self::Fault(fault) => (fault.shape(), fault.body()),
         };
-        Event { uid, json: ocsf::event(&shape, body, origin, time, uid) }
+        Event { uid, line: ocsf::event(&shape, more, &body, origin, time, uid) }
     }
 }
 
@@ -114,7 +130,7 @@ impl From<Fault> for Activity {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     uid: Uuid,
-    json: Value,
+    line: String,
 }
 
 impl Event {
@@ -124,12 +140,12 @@ impl Event {
     }
 
     /// The event as one line of JSON, without a line end.
-    pub fn to_line(&self) -> String {
-        self.json.to_string()
+    pub fn as_line(&self) -> &str {
+        &self.line
     }
 
     /// For a recorder's own events, which reach its journal without a network.
     pub fn into_checked(self) -> Checked {
-        Checked::from_own(self.json)
+        Checked::from_own(self.line)
     }
 }

@@ -15,11 +15,13 @@ mod refusals;
 mod role;
 pub mod wire;
 
-pub use client::{Delivery, NotRecorded, Recorded, Recorder, Settings, Undelivered};
+pub use client::{
+    Delivery, Failure, Https, Metrics, NotRecorded, Posted, Recorded, Recorder, Settings, Transport, Undelivered,
+};
 pub use event::{
     Act, Activity, Actor, Call, Change, Checked, Class, Correlation, CredentialField, Digest, DigestKey, Entity,
     EntityChange, Event, Fault, Kind, Lifecycle, MarketplaceId, Misshapen, Name, Network, NotAMarketplace, NotAName,
-    ObjectName, Operation, Origin, Phase, Reason, RefusedCallers, Source, Target, check,
+    ObjectName, Operation, Origin, Phase, Reason, RefusedCallers, Requester, Source, Target, check,
 };
 pub use refusals::RefusalCounter;
 pub use role::{NotAPeer, Peer, Role};

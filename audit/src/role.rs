@@ -24,7 +24,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them, in the order of the design.
+    /// All of them.
     pub const ALL: [Self; 5] = [Self::Operator, Self::Webhook, Self::Portal, Self::Gateway, Self::Recorder];
 
     /// The role in lower case, as in certificates, events and the command line.

@@ -1,14 +1,14 @@
 //! AmazonConnection: a seller's grant to an application.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LocalReference, NamespacedReference, Operations};
+use crate::{Access, LocalReference, NamespacedReference, Operations};
 
 /// One of Amazon's three selling regions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Region {
     /// North and South America.
@@ -54,6 +54,8 @@ impl Region {
     printcolumn(name = "Contained", type_ = "string", json_path = ".status.conditions[?(@.type==\"Contained\")].status"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.authorizationExpiresAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Consent Requested", type_ = "string", json_path = ".status.conditions[?(@.type==\"ConsentRequested\")].status", priority = 1),
+    printcolumn(name = "Old Token Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"OldTokenStillAccepted\")].status", priority = 1),
     printcolumn(name = "Incidents", type_ = "string", json_path = ".status.incidents", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
@@ -91,6 +93,12 @@ pub struct AmazonConnectionSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("sandbox is immutable: create a new AmazonConnection instead"))]
     pub sandbox: bool,
+    /// `Credential` allows that Amazon's own access token is handed out to callers whose scope says the same and is all of
+    /// this connection. Such a token cannot be taken back: it works for up to an hour even if this connection is contained
+    /// (`status.exposedUntil` says until when), in every marketplace of the seller and for everything that the application
+    /// may do there, and what is done with it is not recorded. Leave it at `Proxy` unless you must.
+    #[serde(default)]
+    pub access: Access,
     /// Which operations callers may use at most; without it only those of class `read`. An operation that names no
     /// marketplace is open to callers with a narrower scope only when it is allowed here by its own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,11 +131,95 @@ pub struct ProvenCredentials {
     pub client_id: String,
 }
 
-/// What the operator saw.
+/// Credentials that Amazon refused while those before them serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedCredentials {
+    /// Which.
+    pub with: ProvenCredentials,
+    /// Why, as the condition `Authorized` would say it.
+    pub reason: String,
+    /// The same for people.
+    pub message: String,
+}
+
+/// A rotation that was acted on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rotation {
+    /// The value of the annotation `openteam.dev/rotate` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The value of the Team's that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_value: Option<String>,
+    /// When it was last rotated. RuntimeTokens that were created by then, and credentials that were sealed by then, are dead.
+    /// Absent where the annotation was there from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
+}
+
+/// A renewal that the seller is or was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    /// The value of the annotation `openteam.dev/renew` that was last acted on.
+    pub value: String,
+    /// Since when the seller is asked. A refresh token sealed later, which Amazon accepts, ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<MicroTime>,
+    /// When such a one was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Time>,
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConsentMailState {
+    /// It is tried, or tried again.
+    Pending,
+    /// The server has taken it.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+/// The mail by which the Team's contacts are asked for a consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsentMail {
+    /// Names it; one that was sent twice has it twice.
+    pub id: String,
+    /// Pending, Sent or Failed.
+    pub state: ConsentMailState,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<String>,
+    /// When that was.
+    pub at: Time,
+}
+
+/// When the refresh token that a rotation took out of use was last tried at Amazon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OldToken {
+    /// Its generation.
+    pub generation: i64,
+    /// When it was tried.
+    pub tried_at: Time,
+    /// The value of the annotation `openteam.dev/test` that it was last tried for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<String>,
+}
+
+/// What the operator and the gateways saw.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AmazonConnectionStatus {
-    /// `Ready`, `Authorized`, `Contained` and `CredentialCurrent`.
+    /// `Ready`, `Authorized`, `Contained` and `CredentialCurrent`, by the operator; where the seller is or was asked to
+    /// consent again, `ConsentRequested`; after a rotation, `OldTokenStillAccepted`; `Refreshed`, by gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -146,9 +238,39 @@ pub struct AmazonConnectionStatus {
     /// The seller's marketplaces, as Amazon last told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub participations: Vec<Participation>,
-    /// Which credentials that was asked with; asked again when they change.
+    /// Which credentials that was asked with, and the only ones that gateways use. Asked again when they change; until Amazon
+    /// has accepted the new ones, those before serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<ProvenCredentials>,
+    /// The newest credentials, where Amazon refused them and those before serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedCredentials>,
+    /// The last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+    /// The last renewal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// The mail about the last rotation or renewal, or that the seller took the authorization back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_mail: Option<ConsentMail>,
+    /// What was last tried of the refresh token that a rotation took out of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_token: Option<OldToken>,
+    /// Which credentials the condition `Refreshed` is about; written by gateways, with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed_with: Option<ProvenCredentials>,
+    /// When the condition `Refreshed` became what it was when Amazon last answered the operator about the same credentials.
+    /// Only a later `Refreshed` is news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed_before: Option<Time>,
+    /// The value of the annotation `openteam.dev/test` that was last acted on: Amazon has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<String>,
+    /// Until when Amazon honours an access token that was handed out (`access: Credential`). Containing the connection does
+    /// not end it. Written by gateways, before anybody gets the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_until: Option<Time>,
     /// Incidents that contain this connection, by themselves or by its Team or application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<String>,

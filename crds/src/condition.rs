@@ -5,12 +5,31 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The object does what it is for. The reason says what is missing otherwise.
 pub const READY: &str = "Ready";
-/// Amazon accepted the connection's refresh token, and the seller takes part in its marketplaces.
+/// Amazon accepted the connection's refresh token.
 pub const AUTHORIZED: &str = "Authorized";
+/// Amazon honoured the refresh token when a gateway last used it. The only condition that is the gateway's; which
+/// credentials it is about is in `status.refreshedWith`. While it is `False` about the credentials in use the operator
+/// keeps `Authorized=False`, until Amazon answers otherwise; a refusal after that is news only with a new
+/// `lastTransitionTime`.
+pub const REFRESHED: &str = "Refreshed";
 /// The object, or something above it, is contained by an incident.
 pub const CONTAINED: &str = "Contained";
 /// The newest accepted credential is stored, under the keyset's active key.
 pub const CREDENTIAL_CURRENT: &str = "CredentialCurrent";
+/// The application's client secret is good for some time, and rotated before its end. The reason says what is to be done by
+/// hand.
+pub const CLIENT_SECRET_CURRENT: &str = "ClientSecretCurrent";
+/// The seller is asked to consent again: after a rotation, which nothing works without, or for a planned renewal.
+pub const CONSENT_REQUESTED: &str = "ConsentRequested";
+/// Amazon still accepts the refresh token that a rotation took out of use. `False` once Amazon has refused it.
+pub const OLD_TOKEN_STILL_ACCEPTED: &str = "OldTokenStillAccepted";
+/// The incident is closed, and nothing is contained by it.
+pub const CLOSED: &str = "Closed";
+
+/// Everybody whom the incident concerns was mailed.
+pub const NOTIFIED: &str = "Notified";
+/// The evidence of what the incident contains, or contained, is kept.
+pub const EVIDENCE_KEPT: &str = "EvidenceKept";
 
 /// What a condition says, before it gets its times.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{AgentGrant, AmazonApplication, AmazonConnection, RuntimeToken, SealedCredential, StoredCredential, Team};
+use crate::{
+    AgentGrant, AmazonApplication, AmazonConnection, Incident, RuntimeToken, SealedCredential, StoredCredential, Team,
+};
 
 /// All kinds, in the order in which they are documented.
 #[must_use]
@@ -16,6 +18,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         AgentGrant::crd(),
         RuntimeToken::crd(),
         SealedCredential::crd(),
+        Incident::crd(),
         StoredCredential::crd(),
     ]
     .into_iter()

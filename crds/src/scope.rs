@@ -82,6 +82,18 @@ pub struct Operations {
     pub deny: Vec<String>,
 }
 
+/// How callers reach Amazon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Access {
+    /// Through the gateway, which checks, records and can stop every call. Amazon's own token stays inside.
+    #[default]
+    Proxy,
+    /// Also with Amazon's own access token, where a caller asks for it. It cannot be taken back: Amazon honours it for up
+    /// to an hour whatever is contained meanwhile, in every marketplace of the seller and for everything that the
+    /// application may do there, and OpenTeam sees nothing of it.
+    Credential,
+}
+
 /// What a grant or a token lets its holder use. What works is the part that the Team and the connection allow too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -97,4 +109,9 @@ pub struct Scope {
     /// Which operations; without it only those of class `read`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operations: Option<Operations>,
+    /// `Credential` lets the holder also have Amazon's own access token of a connection that says the same, if this scope
+    /// is all of that connection: its marketplaces and its operations. Such a token works for up to an hour even if the
+    /// connection is contained, this object deleted or its own time over. Leave it at `Proxy` unless you must.
+    #[serde(default)]
+    pub access: Access,
 }

@@ -1,11 +1,14 @@
 //! Answers of our own, in the shapes that Amazon's clients understand.
 
+use std::time::Duration;
+
 use access::Refusal;
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
+use crds::AmazonRefusal;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -35,9 +38,9 @@ pub(crate) enum Denial {
         /// In words.
         why: String,
     },
-    /// Amazon accepts the credential no longer.
+    /// Amazon refuses what calls are made with.
     #[error("{0}")]
-    Reauthorize(&'static str),
+    Amazon(AmazonRefusal),
     /// Amazon's answer cannot be passed on, or none came.
     #[error("{why}")]
     Upstream {
@@ -45,13 +48,27 @@ pub(crate) enum Denial {
         reason: &'static str,
         /// In words.
         why: &'static str,
+        /// When trying again may help, where it may.
+        retry_after: Option<Duration>,
     },
+    /// What a later release serves.
+    #[error("{0} is not served yet")]
+    NotServedYet(&'static str),
     /// The body is larger than the gateway takes.
     #[error("the request's body is larger than 1 MiB")]
     TooLarge,
 }
 
 impl Denial {
+    pub(crate) fn unavailable(reason: &'static str, why: &str) -> Self {
+        Self::Unavailable { reason, why: why.to_owned() }
+    }
+
+    /// An answer of Amazon's that nobody can use.
+    pub(crate) const fn nonsense(why: &'static str) -> Self {
+        Self::Upstream { reason: "AmazonNonsense", why, retry_after: None }
+    }
+
     /// A CamelCase word for the record.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
@@ -61,7 +78,8 @@ impl Denial {
             Self::TokenExpired => "TokenExpired",
             Self::Refused(refusal) => refusal.reason(),
             Self::Unavailable { reason, .. } | Self::Upstream { reason, .. } => reason,
-            Self::Reauthorize(_) => "AuthorizationRejected",
+            Self::Amazon(refusal) => refusal.reason(),
+            Self::NotServedYet(_) => "NotServedYet",
             Self::TooLarge => "BodyTooLarge",
         }
     }
@@ -73,7 +91,8 @@ impl Denial {
             Self::TokenMissing | Self::TokenInvalid | Self::TokenExpired => StatusCode::FORBIDDEN,
             Self::Refused(refusal) => refusal_status(refusal),
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Reauthorize(_) | Self::Upstream { .. } => StatusCode::BAD_GATEWAY,
+            Self::Amazon(_) | Self::Upstream { .. } => StatusCode::BAD_GATEWAY,
+            Self::NotServedYet(_) => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
@@ -103,7 +122,7 @@ impl Denial {
             headers.insert("x-amzn-requestid", id);
         }
         if let Some(seconds) = self.retry_after() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -117,11 +136,15 @@ impl Denial {
         }
     }
 
-    /// Seconds after which trying again may help.
-    fn retry_after(&self) -> Option<&'static str> {
+    /// Whole seconds after which trying again may help (RFC 9110 §10.2.3).
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Unavailable { .. } => Some("1"),
-            Self::Upstream { .. } => Some("5"),
+            // Our view is proven anew each second, a recorder comes back when it comes back.
+            Self::Unavailable { .. } => Some(1),
+            // Rounded up: a moment too early would be told the same again.
+            Self::Upstream { retry_after, .. } => {
+                retry_after.map(|after| after.as_millis().div_ceil(1000).max(1) as u64)
+            }
             _ => None,
         }
     }
@@ -133,6 +156,7 @@ fn refusal_status(refusal: &Refusal) -> StatusCode {
         Refusal::Ambiguous { .. } | Refusal::Path(_) | Refusal::Query(_) | Refusal::MarketplaceMissing { .. } => {
             StatusCode::BAD_REQUEST
         }
+        Refusal::NotAuthorized { .. } => StatusCode::BAD_GATEWAY,
         Refusal::RuntimeToken { .. }
         | Refusal::Contained { .. }
         | Refusal::NotReady { .. }
@@ -140,6 +164,7 @@ fn refusal_status(refusal: &Refusal) -> StatusCode {
         | Refusal::NeverServed { .. }
         | Refusal::OperationNotAllowed { .. }
         | Refusal::MarketplaceNotInScope { .. }
+        | Refusal::CredentialNotGiven { .. }
         | Refusal::NotYetCheckable { .. } => StatusCode::FORBIDDEN,
     }
 }
@@ -159,8 +184,12 @@ mod tests {
             Denial::TokenExpired,
             Denial::Refused(Refusal::NotFound { name: None }),
             Denial::Unavailable { reason: "NotRecorded", why: "the recorder did not answer".to_owned() },
-            Denial::Reauthorize("revoked"),
-            Denial::Upstream { reason: "AmazonTimeout", why: "no answer" },
+            Denial::Amazon(AmazonRefusal::AuthorizationRevoked),
+            Denial::Upstream {
+                reason: "AmazonTimeout",
+                why: "no answer",
+                retry_after: Some(Duration::from_millis(1001)),
+            },
             Denial::TooLarge,
         ] {
             let response = denial.response(Uuid::nil());
@@ -170,6 +199,27 @@ mod tests {
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let error = &body["errors"][0];
             assert!(["code", "message", "details"].iter().all(|key| error[key].is_string()), "{body}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_rounded_up_and_only_where_waiting_helps() {
+        let upstream = |millis| Denial::Upstream {
+            reason: "AmazonUnreachable",
+            why: "",
+            retry_after: Some(Duration::from_millis(millis)),
+        };
+        for (millis, told) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (16_000, "16")] {
+            let response = upstream(millis).response(Uuid::nil());
+            assert_eq!(response.headers()[header::RETRY_AFTER], told, "{millis}");
+        }
+        for denial in [
+            Denial::Amazon(AmazonRefusal::AuthorizationRevoked),
+            Denial::nonsense("no"),
+            Denial::TokenInvalid,
+            Denial::Refused(Refusal::NotFound { name: None }),
+        ] {
+            assert!(!denial.response(Uuid::nil()).headers().contains_key(header::RETRY_AFTER), "{denial}");
         }
     }
 }

@@ -6,12 +6,11 @@ use axum::http::{HeaderMap, header};
 use crds::NamespacedReference;
 use jiff::Timestamp;
 use process::authentication::{Reviewer, ServiceAccount, Unauthenticated};
-use seal::Keyset;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     answer::Denial,
-    sealed_token::{self, Grant},
+    sealed_token::{self, Grant, SealedTokens},
 };
 
 /// The header that names the connection of a direct call.
@@ -70,6 +69,7 @@ pub(crate) fn named_connection(headers: &HeaderMap) -> Result<Option<String>, De
 pub(crate) struct Verifier {
     pub(crate) reviewer: Reviewer,
     pub(crate) digests: DigestKey,
+    pub(crate) sealed_tokens: SealedTokens,
 }
 
 impl Verifier {
@@ -77,7 +77,6 @@ impl Verifier {
     pub(crate) async fn verify(
         &self,
         index: &Index,
-        keyset: &Keyset,
         credential: &SecretString,
         now: Timestamp,
     ) -> Result<Known, Denial> {
@@ -86,7 +85,7 @@ impl Verifier {
             return self.verify_own(index, credential).await;
         }
         let Grant { connection, token, expires_at } =
-            sealed_token::open(keyset, text).map_err(|_| Denial::TokenInvalid)?;
+            self.sealed_tokens.open(text).map_err(|_| Denial::TokenInvalid)?;
         if expires_at <= now {
             return Err(Denial::TokenExpired);
         }

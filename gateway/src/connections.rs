@@ -2,18 +2,26 @@
 
 use std::sync::Arc;
 
-use audit::{Call, Correlation, Operation, Phase};
+use audit::{Correlation, Operation};
 use axum::{
     Json,
     body::Body,
-    extract::{Request, State},
-    http::{HeaderValue, Method, Response, header},
+    extract::Request,
+    http::{HeaderValue, Response, header},
     response::IntoResponse,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{answer::Denial, gateway::Gateway, proxy, record};
+use crate::{
+    answer::Denial,
+    credential,
+    gateway::{Asking, Gateway},
+    record,
+};
+
+/// The address.
+pub(crate) const PATH: &str = "/openteam/v1/connections";
 
 /// What an agent must keep to; written for whoever reads the answer, people and models alike.
 const RULES: [&str; 4] = [
@@ -24,38 +32,25 @@ const RULES: [&str; 4] = [
 ];
 
 /// Handles the request.
-pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::random();
-    match list(&gateway, request, correlation).await {
-        Ok(list) => {
-            let mut response = Json(list).into_response();
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
-        Err(denial) => denial.response(correlation.0),
-    }
-}
-
-async fn list(gateway: &Arc<Gateway>, request: Request, correlation: Correlation) -> Result<Value, Denial> {
-    if request.method() != Method::GET {
-        return Err(Denial::BadRequest("the method must be GET"));
-    }
-    let from = proxy::from(&request);
-    let index = gateway.index()?;
-    let known = gateway.known(&index, request.headers(), from).await?;
+pub(crate) async fn list(
+    gateway: &Arc<Gateway>,
+    request: Request,
+    correlation: Correlation,
+) -> Result<Response<Body>, Denial> {
+    let Asking { from, index, known } = gateway.asking(request).await?;
     let call = record::intent(correlation, &known, from, Operation::CONNECTIONS, None);
     let usable = access::usable_connections(&index, &known.caller, Timestamp::now());
     if usable.is_empty() {
         // Nothing is told, so nothing waits for the disk: any pod of the cluster may ask this, as often as it likes.
-        let done = Call { phase: Phase::Outcome { status: 200, latency: std::time::Duration::ZERO }, ..call };
-        gateway.refusals.record(&known, from, "NothingInScope", done);
-        return Ok(json!({ "connections": [], "rules": RULES }));
+        gateway.refusals.record(&known, from, "NothingInScope", record::answered(call));
+        return Ok(answer(&[]));
     }
-    let _recorded = gateway.intend(&call).await?;
     let connections: Vec<Value> = usable
         .iter()
         .filter(|one| known.bound_to.as_ref().is_none_or(|bound| *bound == one.name))
         .map(|one| {
+            // Not for a token that `/auth/o2/token` answered with.
+            let credential = one.credential && known.bound_to.is_none();
             json!({
                 "name": one.name.to_string(),
                 "displayName": one.connection.spec.display_name,
@@ -64,12 +59,23 @@ async fn list(gateway: &Arc<Gateway>, request: Request, correlation: Correlation
                 "endpoint": gateway.public_url,
                 "sellingPartnerId": one.connection.spec.selling_partner_id,
                 "marketplaceIds": one.marketplaces,
+                "access": if credential { "Credential" } else { "Proxy" },
+                "credential": credential.then(|| json!({
+                    "url": format!("{}{}", gateway.public_url, credential::path(&one.name)),
+                    "cost": credential::COST,
+                })),
                 "ready": one.refusal.is_none(),
                 "reason": one.refusal.as_ref().map(access::Refusal::reason),
                 "message": one.refusal.as_ref().map(ToString::to_string),
             })
         })
         .collect();
-    gateway.conclude(&call, Phase::Outcome { status: 200, latency: std::time::Duration::ZERO });
-    Ok(json!({ "connections": connections, "rules": RULES }))
+    let _recorded = gateway.record(record::answered(call)).await?;
+    Ok(answer(&connections))
+}
+
+fn answer(connections: &[Value]) -> Response<Body> {
+    let mut response = Json(json!({ "connections": connections, "rules": RULES })).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

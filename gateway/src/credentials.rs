@@ -10,6 +10,7 @@ use crds::{
     AmazonApplication, AmazonConnection, CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference,
     ProvenCredentials, StoredCredential, StoredCredentialSpec, stored_credential_name,
 };
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use process::watch::Change;
@@ -28,7 +29,7 @@ pub(crate) enum CredentialError {
     NotVerified,
 }
 
-/// One stored credential, sealed.
+/// One stored credential by itself, sealed.
 #[derive(Debug)]
 struct Stored(StoredCredential);
 
@@ -36,6 +37,35 @@ impl PartialEq for Stored {
     /// Told from every other: a connection deleted and made anew begins at generation 1 again, with another UID.
     fn eq(&self, other: &Self) -> bool {
         (&self.0.metadata.uid, self.0.spec.generation) == (&other.0.metadata.uid, other.0.spec.generation)
+    }
+}
+
+/// The credentials of one StoredCredential.
+#[derive(Debug)]
+struct Versions {
+    /// None where it is retired.
+    newest: Option<Arc<Stored>>,
+    /// The one before, and until when it may be used.
+    previous: Option<(Arc<Stored>, Timestamp)>,
+    meta: ObjectMeta,
+}
+
+impl Versions {
+    fn of(object: &StoredCredential) -> Self {
+        // Any time before its end shows it.
+        let until = object.spec.previous.as_ref().and_then(|previous| Some(previous.until.as_ref()?.0));
+        let previous = object.previous_usable(Timestamp::MIN).map(Stored).map(Arc::new);
+        Self {
+            newest: object.newest().map(Stored).map(Arc::new),
+            previous: previous.zip(until),
+            meta: object.metadata.clone(),
+        }
+    }
+
+    /// The one of this generation, while it may be used.
+    fn usable(&self, generation: i64, now: Timestamp) -> Option<&Arc<Stored>> {
+        let before = self.previous.as_ref().filter(|(_, until)| *until > now).map(|(stored, _)| stored);
+        self.newest.iter().chain(before).find(|stored| stored.0.spec.generation == generation)
     }
 }
 
@@ -89,8 +119,8 @@ pub(crate) struct Pair {
 
 /// All stored credentials, sealed; opened only for the moment of use.
 pub(crate) struct Credentials {
-    keyset: Keyset,
-    stored: Mutex<HashMap<NamespacedReference, Arc<Stored>>>,
+    keyset: Arc<Keyset>,
+    stored: Mutex<HashMap<NamespacedReference, Arc<Versions>>>,
 }
 
 /// An object that owns a credential. Its name alone may be that of one that is gone.
@@ -102,15 +132,11 @@ struct Owner<'a> {
 }
 
 impl Credentials {
-    pub(crate) fn new(keyset: Keyset) -> Self {
+    pub(crate) fn new(keyset: Arc<Keyset>) -> Self {
         Self { keyset, stored: Mutex::default() }
     }
 
-    pub(crate) const fn keyset(&self) -> &Keyset {
-        &self.keyset
-    }
-
-    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<NamespacedReference, Arc<Stored>>> {
+    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<NamespacedReference, Arc<Versions>>> {
         self.stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -119,7 +145,7 @@ impl Credentials {
         let entry = |object: StoredCredential| {
             let name =
                 NamespacedReference { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-            (name, Arc::new(Stored(object)))
+            (name, Arc::new(Versions::of(&object)))
         };
         let mut stored = self.stored();
         match change.without_leaving() {
@@ -137,25 +163,30 @@ impl Credentials {
         }
     }
 
-    /// What a token got now would come from.
+    /// What a token got now would come from: the very credentials that the operator verified, the newest or those before.
+    /// What a decision rests on, the marketplaces among them, was learnt with these; others may be another seller's.
     pub(crate) fn provenance(
         &self,
         name: &NamespacedReference,
         connection: &AmazonConnection,
         application: &AmazonApplication,
         lwa: &Endpoint,
+        now: Timestamp,
     ) -> Result<Provenance, CredentialError> {
+        use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
+        let refresh_token = self.find(Owner { kind: AmazonConnection, name, meta: &connection.metadata })?;
+        let client_secret = self.find(Owner {
+            kind: AmazonApplication,
+            name: &connection.spec.application_ref,
+            meta: &application.metadata,
+        })?;
+        let proven = connection.status.as_ref().and_then(|status| status.proven.as_ref());
+        let proven = proven.filter(|proven| proven.client_id == application.spec.client_id);
+        let proven = proven.ok_or(CredentialError::NotVerified)?;
+        let usable = |versions: &Versions, generation| versions.usable(generation, now).cloned();
         Ok(Provenance {
-            refresh_token: self.find(Owner {
-                kind: CredentialOwnerKind::AmazonConnection,
-                name,
-                meta: &connection.metadata,
-            })?,
-            client_secret: self.find(Owner {
-                kind: CredentialOwnerKind::AmazonApplication,
-                name: &connection.spec.application_ref,
-                meta: &application.metadata,
-            })?,
+            refresh_token: usable(&refresh_token, proven.refresh_token).ok_or(CredentialError::NotVerified)?,
+            client_secret: usable(&client_secret, proven.client_secret).ok_or(CredentialError::NotVerified)?,
             client_id: application.spec.client_id.clone(),
             lwa: lwa.clone(),
         })
@@ -175,12 +206,12 @@ impl Credentials {
         })
     }
 
-    fn find(&self, owner: Owner<'_>) -> Result<Arc<Stored>, CredentialError> {
+    fn find(&self, owner: Owner<'_>) -> Result<Arc<Versions>, CredentialError> {
         let of = CredentialOwner { kind: owner.kind, name: owner.name.name.clone() };
         let name = stored_credential_name(&of, owner.kind.field());
         let name = NamespacedReference { namespace: owner.name.namespace.clone(), name };
         let stored = self.stored().get(&name).cloned().ok_or(CredentialError::Missing)?;
-        if stored.0.goes_with(owner.meta) { Ok(stored) } else { Err(CredentialError::Missing) }
+        if crds::goes_with(&stored.meta, owner.meta) { Ok(stored) } else { Err(CredentialError::Missing) }
     }
 
     fn open_one(
@@ -206,6 +237,7 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
+    use crds::AmazonConnectionStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference, Time};
 
     use super::*;
@@ -220,6 +252,11 @@ mod tests {
             not_before: at,
             data: "x".to_owned(),
             wrap: "x".to_owned(),
+            retired: false,
+            destroyed: false,
+            previous: None,
+            rotation: None,
+            told: None,
             r#for: owner.clone(),
         };
         let mut object = StoredCredential::new(&stored_credential_name(&owner, kind.field()), spec);
@@ -244,16 +281,33 @@ mod tests {
         connection
     }
 
-    fn provenance(credentials: &Credentials, client_id: &str, lwa: &str) -> Result<Provenance, CredentialError> {
+    fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(second).unwrap()
+    }
+
+    /// With what the operator proved the generations of refresh token and client secret.
+    fn proven(
+        credentials: &Credentials,
+        client_id: &str,
+        lwa: &str,
+        (refresh_token, client_secret): (i64, i64),
+    ) -> Result<Provenance, CredentialError> {
         let mut application = AmazonApplication::default();
         application.spec.client_id = client_id.to_owned();
-        credentials.provenance(&name(), &connection("na-1"), &application, &lwa.parse().unwrap())
+        let mut connection = connection("na-1");
+        let proven = ProvenCredentials { refresh_token, client_secret, client_id: client_id.to_owned() };
+        connection.status = Some(AmazonConnectionStatus { proven: Some(proven), ..Default::default() });
+        credentials.provenance(&name(), &connection, &application, &lwa.parse().unwrap(), at(100))
+    }
+
+    fn provenance(credentials: &Credentials, client_id: &str, lwa: &str) -> Result<Provenance, CredentialError> {
+        proven(credentials, client_id, lwa, (1, 1))
     }
 
     #[test]
     fn a_token_of_anything_else_is_another_token() {
         use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
-        let credentials = Credentials::new(Keyset::generate(0));
+        let credentials = Credentials::new(Arc::new(Keyset::generate(0)));
         let (client, lwa) = ("client", "https://lwa.example");
         assert_eq!(provenance(&credentials, client, lwa).unwrap_err(), CredentialError::Missing);
         credentials.apply(both());
@@ -261,22 +315,62 @@ mod tests {
         assert_eq!(provenance(&credentials, client, lwa).unwrap(), first);
         assert_ne!(provenance(&credentials, "another", lwa).unwrap(), first);
         assert_ne!(provenance(&credentials, client, "https://elsewhere.example").unwrap(), first);
-        for changed in [
-            stored(AmazonConnection, "1", 2),
+        for (changed, generations) in [
+            (stored(AmazonConnection, "1", 2), (2, 1)),
             // Deleted and made anew for another seller: the generation begins at 1 again.
-            stored(AmazonConnection, "3", 1),
-            stored(AmazonApplication, "2", 2),
-            stored(AmazonApplication, "4", 1),
+            (stored(AmazonConnection, "3", 1), (1, 1)),
+            (stored(AmazonApplication, "2", 2), (1, 2)),
+            (stored(AmazonApplication, "4", 1), (1, 1)),
         ] {
             credentials.apply(Change::Applied(Ok(changed)));
-            assert_ne!(provenance(&credentials, client, lwa).unwrap(), first);
+            assert_ne!(proven(&credentials, client, lwa, generations).unwrap(), first);
             credentials.apply(both());
         }
     }
 
     #[test]
+    fn only_what_was_proven_is_used_the_newest_or_the_one_before_and_never_what_is_retired() {
+        use CredentialOwnerKind::{AmazonApplication, AmazonConnection};
+        let before = |generation, until: Option<i64>| crds::PreviousCredential {
+            generation,
+            sealed_at: MicroTime(at(1)),
+            data: "x".to_owned(),
+            wrap: "x".to_owned(),
+            until: until.map(|second| MicroTime(at(second))),
+        };
+        let credentials = Credentials::new(Arc::new(Keyset::generate(0)));
+        let generation = |found: Result<Provenance, CredentialError>| {
+            found.map(|found| (found.credentials().refresh_token, found.credentials().client_secret)).ok()
+        };
+        for (retired, previous, usable) in [
+            (false, None, [false, true]),
+            (false, Some(before(1, Some(101))), [true, true]),
+            (false, Some(before(1, Some(100))), [false, true]),
+            (false, Some(before(1, None)), [false, true]),
+            (true, None, [false, false]),
+            (true, Some(before(1, Some(101))), [false, false]),
+        ] {
+            for kind in [AmazonConnection, AmazonApplication] {
+                credentials.apply(both());
+                let mut object = stored(kind, "9", 2);
+                (object.spec.retired, object.spec.previous) = (retired, previous.clone());
+                credentials.apply(Change::Applied(Ok(object)));
+                for (asked, usable) in [1, 2].into_iter().zip(usable) {
+                    let both = if kind == AmazonConnection { (asked, 1) } else { (1, asked) };
+                    let found = proven(&credentials, "client", "https://lwa.example", both);
+                    assert_eq!(generation(found), usable.then_some(both), "{kind:?} {retired} {previous:?} {asked}");
+                }
+            }
+        }
+        assert_eq!(
+            proven(&credentials, "client", "https://lwa.example", (3, 1)).unwrap_err(),
+            CredentialError::NotVerified
+        );
+    }
+
+    #[test]
     fn what_does_not_open_says_nothing_of_why() {
-        let credentials = Credentials::new(Keyset::generate(0));
+        let credentials = Credentials::new(Arc::new(Keyset::generate(0)));
         credentials.apply(both());
         let from = provenance(&credentials, "client", "https://lwa.example").unwrap();
         assert_eq!(credentials.open(&name(), &name(), &from).err(), Some(CredentialError::DoesNotOpen));
@@ -284,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_connection_made_anew_does_not_get_what_its_namesake_left() {
-        let credentials = Credentials::new(Keyset::generate(0));
+        let credentials = Credentials::new(Arc::new(Keyset::generate(0)));
         credentials.apply(both());
         let owned_by = |uid: &str| {
             let mut object = stored(CredentialOwnerKind::AmazonConnection, "1", 1);
@@ -294,7 +388,10 @@ mod tests {
         };
         let of = |uid: &str| {
             let lwa = "https://lwa.example".parse().unwrap();
-            credentials.provenance(&name(), &connection(uid), &AmazonApplication::default(), &lwa)
+            let mut connection = connection(uid);
+            let proven = ProvenCredentials { refresh_token: 1, client_secret: 1, client_id: String::new() };
+            connection.status = Some(AmazonConnectionStatus { proven: Some(proven), ..Default::default() });
+            credentials.provenance(&name(), &connection, &AmazonApplication::default(), &lwa, at(0))
         };
         assert!(of("na-1").is_ok(), "without an owner it was restored from a backup");
         credentials.apply(Change::Applied(Ok(owned_by("na-1"))));

@@ -3,13 +3,13 @@
 //! The refresh token they give is `NAMESPACE/NAME~TOKEN`: the connection and their own token. Client id and secret are
 //! not looked at. The answer is good for that connection, as long as TOKEN is, at most an hour.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use audit::{Call, Correlation, Operation, Phase, Reason};
 use axum::{
     Json,
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
 };
@@ -17,77 +17,80 @@ use crds::NamespacedReference;
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{
-    answer::Denial,
-    gateway::Gateway,
-    proxy, record,
-    sealed_token::{self, Grant},
-};
+use crate::{answer::Denial, gateway::Gateway, proxy, record, sealed_token::Grant};
 
 /// Longest request, in bytes: two tokens and some names.
 const LIMIT: usize = 32 * 1024;
 /// Longest life of the answer, in seconds: Amazon's own.
 const LONGEST: i64 = 3600;
 
+/// RFC 8693 §2.1.
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
 /// What LWA's error says.
-struct LwaError {
+pub(crate) struct LwaError {
+    /// A CamelCase word for metrics.
+    pub(crate) reason: &'static str,
     status: StatusCode,
     error: &'static str,
     description: String,
+    retry_after: Option<u64>,
 }
 
 impl LwaError {
+    /// The request itself is wrong.
     fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
-        Self { status, error, description: description.into() }
+        Self { reason: "BadRequest", status, error, description: description.into(), retry_after: None }
     }
 
-    fn invalid_grant(description: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    fn invalid_grant(reason: &'static str, description: impl Into<String>) -> Self {
+        Self { reason, ..Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description) }
     }
 
-    fn response(self, correlation: Correlation) -> Response<Body> {
+    pub(crate) fn response(self, correlation: Correlation) -> Response<Body> {
         let body = json!({ "error": self.error, "error_description": self.description, "request_id": correlation.0 });
-        no_store((self.status, Json(body)).into_response())
+        let mut response = no_store((self.status, Json(body)).into_response());
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 
 impl From<Denial> for LwaError {
     fn from(denial: Denial) -> Self {
         match denial {
-            Denial::Unavailable { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", denial.to_string())
-            }
-            _ => Self::invalid_grant(denial.to_string()),
+            Denial::Unavailable { .. } => Self {
+                reason: denial.reason(),
+                retry_after: denial.retry_after(),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", denial.to_string())
+            },
+            _ => Self::invalid_grant(denial.reason(), denial.to_string()),
         }
     }
 }
 
 /// Handles a token request.
-pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::random();
-    let from = proxy::from(&request);
-    match exchange(&gateway, request, from, correlation).await {
-        Ok(response) => response,
-        Err(error) => error.response(correlation),
-    }
-}
-
-async fn exchange(
+pub(crate) async fn exchange(
     gateway: &Arc<Gateway>,
     request: Request,
-    from: IpAddr,
     correlation: Correlation,
 ) -> Result<Response<Body>, LwaError> {
+    let from = proxy::from(&request);
     if request.method() != Method::POST {
         return Err(LwaError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method must be POST"));
     }
     let form = read(request).await?;
     match form.grant_type.as_deref() {
         Some("refresh_token") => {}
+        Some(TOKEN_EXCHANGE) => {
+            let description = "token exchange (RFC 8693) is not served yet; use the grant type refresh_token";
+            return Err(LwaError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
+        }
         Some(_) => {
             return Err(LwaError::new(
                 StatusCode::BAD_REQUEST,
@@ -103,6 +106,7 @@ async fn exchange(
     let Some((connection, token)) = split(given.expose_secret()) else {
         refused("TokenInvalid");
         return Err(LwaError::invalid_grant(
+            "TokenInvalid",
             "The refresh token must be NAMESPACE/NAME~TOKEN: the connection, and a RuntimeToken or a ServiceAccount token",
         ));
     };
@@ -114,8 +118,7 @@ async fn exchange(
         }
     };
     let now = Timestamp::now();
-    let usable = access::usable_connections(&index, &known.caller, now);
-    let found = usable.into_iter().find(|one| one.name == connection);
+    let found = access::usable_connection(&index, &known.caller, &connection, now);
     let refusal = match &found {
         None => Some(access::Refusal::NotFound { name: Some(connection.to_string()) }),
         Some(usable) => usable.refusal.clone(),
@@ -125,27 +128,29 @@ async fn exchange(
     if let Some(refusal) = refusal {
         let call = record::refused(intent, refusal.reason(), 400);
         gateway.refusals.record(&known, from, refusal.reason(), call);
-        return Err(LwaError::invalid_grant(refusal.to_string()));
+        return Err(LwaError::invalid_grant(refusal.reason(), refusal.to_string()));
     }
     let remaining = known.expires_at.map_or(LONGEST, |end| end.as_second() - now.as_second()).min(LONGEST);
     if remaining <= 0 {
-        return Err(LwaError::invalid_grant("The token in the refresh token has expired"));
+        return Err(LwaError::invalid_grant("TokenExpired", "The token in the refresh token has expired"));
     }
     let expires_at = Timestamp::from_second(now.as_second() + remaining).unwrap_or(now);
     let call = Call { expires_at: Some(expires_at), ..intent };
-    let _recorded = gateway.intend(&call).await?;
     let grant = Grant { connection, token, expires_at };
-    let Some(access_token) = sealed_token::seal(gateway.credentials.keyset(), &grant, now) else {
-        gateway.conclude(&call, Phase::Failed { reason: Reason::new("SealingFailed") });
-        return Err(LwaError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the token could not be sealed"));
+    let Some(access_token) = gateway.verifier.sealed_tokens.seal(&grant, now) else {
+        gateway.conclude(call, Phase::Failed { reason: Reason::new("SealingFailed") });
+        return Err(LwaError {
+            reason: "SealingFailed",
+            ..LwaError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the token could not be sealed")
+        });
     };
-    gateway.conclude(&call, Phase::Outcome { status: 200, latency: std::time::Duration::ZERO });
-    let body = json!({
-        "access_token": access_token.expose_secret(),
-        "token_type": "bearer",
-        "expires_in": remaining,
-        "refresh_token": given.expose_secret(),
-    });
+    let _recorded = gateway.record(record::answered(call)).await?;
+    let body = Answer {
+        access_token: access_token.expose_secret(),
+        token_type: "bearer",
+        expires_in: remaining,
+        refresh_token: given.expose_secret(),
+    };
     Ok(no_store(Json(body).into_response()))
 }
 
@@ -161,6 +166,15 @@ fn no_store(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// RFC 6749 §5.1, as Amazon answers.
+#[derive(Serialize)]
+struct Answer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    refresh_token: &'a str,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,13 +1,17 @@
 //! Every path of the Selling Partner API: decide, record, swap the token, forward the raw path, stream the answer.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use access::{Authorized, Request as Asked};
-use amazon::{USER_AGENT, amz_date};
+use access::Request as Asked;
+use amazon::{USER_AGENT, Unauthorized, amz_date};
 use audit::{Correlation, Phase, Reason, Recorded};
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
 };
 use bytes::Bytes;
@@ -18,8 +22,10 @@ use secrecy::ExposeSecret;
 use crate::{
     answer::Denial,
     caller::{Known, named_connection},
-    gateway::Gateway,
-    record, refresh, stream,
+    gateway::{Gateway, Of},
+    metrics::InFlight,
+    record,
+    stream::Guard,
     tokens::Token,
 };
 
@@ -27,6 +33,9 @@ use crate::{
 const BODY_LIMIT: usize = 1024 * 1024;
 /// Largest error body that is read to learn why Amazon refused.
 const ERROR_LIMIT: usize = 64 * 1024;
+
+/// When a caller may try again whom the Selling Partner API did not answer. Nothing is known of when it will.
+const UPSTREAM_RETRY: Duration = Duration::from_secs(5);
 
 /// What is passed on to Amazon. Everything else stays here: credentials, hop-by-hop headers (RFC 9110 §7.6.1), cookies,
 /// and whatever a caller might invent. Nor the encodings a caller takes: a compressed error could not be read here.
@@ -50,20 +59,14 @@ const FROM_AMAZON: [HeaderName; 7] = [
 ];
 
 /// Handles a call.
-pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::random();
-    match forward(&gateway, request, correlation).await {
-        Ok(response) => response,
-        Err(denial) => denial.response(correlation.0),
-    }
-}
-
-async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlation) -> Result<Response<Body>, Denial> {
+pub(crate) async fn forward(
+    gateway: &Arc<Gateway>,
+    request: Request,
+    correlation: Correlation,
+    in_flight: InFlight,
+) -> Result<Response<Body>, Denial> {
     let from = from(&request);
     let (parts, body) = request.into_parts();
-    if parts.uri.scheme().is_some() || parts.headers.get_all(header::HOST).iter().count() > 1 {
-        return Err(Denial::BadRequest("the request must name a path, and its host once"));
-    }
     let index = gateway.index()?;
     let known = gateway.known(&index, &parts.headers, from).await?;
     let (named, contradiction) = match connection(&known, &parts.headers) {
@@ -91,11 +94,11 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
     let authorized = access::decide(&index, &known.caller, &asked, Timestamp::now())
         .map_err(|refusal| refused(Denial::Refused(refusal)))?;
     let body = read(&parts.method, &parts.headers, body).await.map_err(refused)?;
-    let upstream = gateway.upstream(&authorized).map_err(refused)?;
+    let upstream = gateway.upstream(Of::call(&authorized)).map_err(refused)?;
     let call = record::call(correlation, &known, from, &authorized, &gateway.verifier.digests);
     tracing::debug!(caller = %known.caller, connection = %authorized.name, operation = %authorized.operation,
         through = %authorized.holding, "call allowed");
-    let recorded = gateway.intend(&call).await?;
+    let recorded = gateway.record(call.clone()).await?;
 
     let mut url = upstream.selling_partner_api.below(asked.path);
     if !authorized.query.is_empty() {
@@ -104,33 +107,51 @@ async fn forward(gateway: &Arc<Gateway>, request: Request, correlation: Correlat
     let outgoing = Outgoing { method: parts.method.clone(), url, headers: outgoing_headers(&parts.headers), body };
     let started = Instant::now();
     let answered = async {
-        let mut token = gateway.token(&authorized, &upstream, correlation).await?;
-        for last in [false, true] {
+        let mut token = gateway.token(Of::call(&authorized), &upstream, correlation).await?;
+        let mut last = false;
+        loop {
             // The last look before the token leaves: a containment since the decision stops the call here.
             access::still_holds(&*gateway.index()?, &authorized, Timestamp::now())?;
             match send(&upstream.clients.http, &outgoing, &token, &recorded).await? {
-                Answered::Yes(answer) => return Ok(answer),
-                Answered::TokenDead if last => gateway.tokens.refuse(&authorized.name, &token),
+                Answered::Yes(answer) => {
+                    gateway.token_taken(&authorized, &token);
+                    return Ok(answer);
+                }
+                Answered::TokenDead if last => return Err(gateway.token_refused(&authorized, &token)),
                 Answered::TokenDead => {
                     gateway.tokens.forget(&authorized.name, &token);
-                    token = gateway.token(&authorized, &upstream, correlation).await?;
+                    token = gateway.token(Of::call(&authorized), &upstream, correlation).await?;
+                    last = true;
                 }
             }
         }
-        Err(Denial::Reauthorize(refresh::DEAD_ON_ARRIVAL))
     };
     // A caller that leaves before Amazon answers drops all this; the intent stays, and says that it may have happened.
     match answered.await {
         Ok(answer) => {
             let status = answer.status().as_u16();
-            gateway.conclude(&call, Phase::Outcome { status, latency: started.elapsed() });
-            Ok(respond(gateway, authorized, answer))
+            gateway.conclude(call, Phase::Outcome { status, latency: started.elapsed() });
+            let guard = Guard::new(gateway.clone(), authorized, known.expires_at, in_flight);
+            Ok(respond(guard, answer))
         }
         Err(denial) => {
-            gateway.conclude(&call, Phase::Failed { reason: Reason::new(denial.reason()) });
+            gateway.conclude(call, Phase::Failed { reason: Reason::new(denial.reason()) });
             Err(denial)
         }
     }
+}
+
+/// Demands a path as the target, and one Host (RFC 9112 §3.2): whoever stands before or behind us must not read another
+/// address out of the same request.
+pub(crate) fn names_a_path(request: &Request) -> Result<(), Denial> {
+    let uri = request.uri();
+    if uri.scheme().is_some()
+        || uri.authority().is_some()
+        || request.headers().get_all(header::HOST).iter().count() != 1
+    {
+        return Err(Denial::BadRequest("the request must name a path, and its host once"));
+    }
+    Ok(())
 }
 
 /// The address the call came from.
@@ -200,7 +221,7 @@ async fn send(
     _recorded: &Recorded,
 ) -> Result<Answered, Denial> {
     let mut secret = HeaderValue::from_str(token.secret.expose_secret())
-        .map_err(|_| Denial::Upstream { reason: "AmazonNonsense", why: "Amazon's token cannot be sent" })?;
+        .map_err(|_| Denial::nonsense("Amazon's token cannot be sent"))?;
     secret.set_sensitive(true);
     let answer = client
         .request(outgoing.method.clone(), outgoing.url.clone())
@@ -212,11 +233,15 @@ async fn send(
         .await
         .map_err(|error| unreachable(&error))?;
     if answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED {
-        return Err(Denial::Upstream { reason: "AmazonRedirect", why: "Amazon answered with a redirect" });
+        return Err(Denial::Upstream {
+            reason: "AmazonRedirect",
+            why: "Amazon answered with a redirect",
+            retry_after: None,
+        });
     }
     // `101 Switching Protocols` passed on would end our own server's rules for the connection to the caller.
     if answer.status().is_informational() {
-        return Err(Denial::Upstream { reason: "AmazonNonsense", why: "Amazon's answer is none" });
+        return Err(Denial::nonsense("Amazon's answer is none"));
     }
     if answer.status() != StatusCode::FORBIDDEN {
         return Ok(Answered::Yes(answer));
@@ -227,9 +252,9 @@ async fn send(
     let body = Limited::new(body, ERROR_LIMIT)
         .collect()
         .await
-        .map_err(|_| Denial::Upstream { reason: "AmazonNonsense", why: "Amazon's error could not be read" })?
+        .map_err(|_| Denial::nonsense("Amazon's error could not be read"))?
         .to_bytes();
-    if says_token_is_dead(&body) {
+    if matches!(Unauthorized::of(&body), Unauthorized::Expired | Unauthorized::Invalid) {
         return Ok(Answered::TokenDead);
     }
     let mut rebuilt = Response::new(body);
@@ -238,23 +263,17 @@ async fn send(
     Ok(Answered::Yes(rebuilt.into()))
 }
 
-/// SP-API's own texts for a token that is no good (`details` of a 403).
-fn says_token_is_dead(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body);
-    text.contains("access token you provided is revoked, malformed or invalid")
-        || text.contains("access token you provided has expired")
-}
-
 fn unreachable(error: &reqwest::Error) -> Denial {
     tracing::warn!(timeout = error.is_timeout(), connect = error.is_connect(), "Selling Partner API did not answer");
-    if error.is_timeout() {
-        Denial::Upstream { reason: "AmazonTimeout", why: "the Selling Partner API did not answer in time; try again" }
+    let (reason, why) = if error.is_timeout() {
+        ("AmazonTimeout", "the Selling Partner API did not answer in time; try again")
     } else {
-        Denial::Upstream { reason: "AmazonUnreachable", why: "the Selling Partner API could not be reached; try again" }
-    }
+        ("AmazonUnreachable", "the Selling Partner API could not be reached; try again")
+    };
+    Denial::Upstream { reason, why, retry_after: Some(UPSTREAM_RETRY) }
 }
 
-fn respond(gateway: &Arc<Gateway>, authorized: Authorized, answer: reqwest::Response) -> Response<Body> {
+fn respond(guard: Guard, answer: reqwest::Response) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status();
     for (name, value) in answer.headers() {
@@ -263,6 +282,6 @@ fn respond(gateway: &Arc<Gateway>, authorized: Authorized, answer: reqwest::Resp
         }
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *response.body_mut() = stream::guarded(gateway.clone(), authorized, answer);
+    *response.body_mut() = guard.stream(answer);
     response
 }

@@ -2,25 +2,28 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use access::{Addresses, EndpointFault};
-use amazon::{ClientError, Endpoint, LwaClient};
-use crds::{AmazonApplication, AmazonConnection};
+use amazon::{ClientError, Endpoint, LwaClient, PerBundle};
+use crds::{AmazonApplication, AmazonConnection, NamespacedReference, Region};
 
 /// Time for Amazon to begin its answer, and between two parts of it.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Clients kept; each has connections of its own.
-const MOST_CLIENTS: usize = 64;
-
 /// Clients that trust one CA bundle.
 pub(crate) struct Clients {
     pub(crate) lwa: LwaClient,
     pub(crate) http: reqwest::Client,
+}
+
+impl Clients {
+    fn new(bundle: Option<&[u8]>) -> Result<Self, ClientError> {
+        Ok(Self { lwa: LwaClient::new(bundle)?, http: amazon::streaming_client(bundle, CONNECT_LIMIT, READ_LIMIT)? })
+    }
 }
 
 /// The addresses of a connection, with clients for them.
@@ -39,43 +42,49 @@ pub(crate) enum UpstreamError {
     CaBundle(#[from] ClientError),
 }
 
-/// Makes clients once per CA bundle.
+/// Applications whose addresses are kept at the same time.
+const MOST: usize = 1024;
+
+/// What addresses depend on besides what the application says.
+type Of = (NamespacedReference, Region, bool);
+
+/// An application, and the addresses that were read from this very object.
+type Kept = (Arc<AmazonApplication>, Arc<Upstream>);
+
+/// Addresses, and the clients for them.
 pub(crate) struct Upstreams {
     allow_endpoints: bool,
-    clients: Mutex<HashMap<Option<String>, Arc<Clients>>>,
+    clients: PerBundle<Clients>,
+    kept: Mutex<HashMap<Of, Kept>>,
 }
 
 impl Upstreams {
     pub(crate) fn new(allow_endpoints: bool) -> Self {
-        Self { allow_endpoints, clients: Mutex::default() }
+        Self { allow_endpoints, clients: PerBundle::new(Clients::new), kept: Mutex::default() }
     }
 
     /// Amazon's regional addresses, or the application's own where the process allows that.
     pub(crate) fn of(
         &self,
         connection: &AmazonConnection,
-        application: &AmazonApplication,
-    ) -> Result<Upstream, UpstreamError> {
+        application: &Arc<AmazonApplication>,
+    ) -> Result<Arc<Upstream>, UpstreamError> {
+        let spec = &connection.spec;
+        let of = (spec.application_ref.clone(), spec.region, spec.sandbox);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read_from, upstream)) = kept.get(&of)
+            && Arc::ptr_eq(read_from, application)
+        {
+            return Ok(upstream.clone());
+        }
         let Addresses { lwa, selling_partner_api, ca_bundle } =
-            access::addresses(&connection.spec, application, self.allow_endpoints)?;
-        Ok(Upstream { lwa, selling_partner_api, clients: self.clients(ca_bundle)? })
-    }
-
-    fn clients(&self, bundle: Option<String>) -> Result<Arc<Clients>, ClientError> {
-        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(clients) = clients.get(&bundle) {
-            return Ok(clients.clone());
+            access::addresses(spec, application, self.allow_endpoints)?;
+        let clients = self.clients.of(ca_bundle)?;
+        let upstream = Arc::new(Upstream { lwa, selling_partner_api, clients });
+        if kept.len() >= MOST {
+            kept.clear();
         }
-        let pem = bundle.as_deref().map(str::as_bytes);
-        let made = Arc::new(Clients {
-            lwa: LwaClient::new(pem)?,
-            http: amazon::streaming_client(pem, CONNECT_LIMIT, READ_LIMIT)?,
-        });
-        // Bundles come from AmazonApplications, which change: those nobody names any more must not stay for ever.
-        if clients.len() >= MOST_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(bundle, made.clone());
-        Ok(made)
+        kept.insert(of, (application.clone(), upstream.clone()));
+        Ok(upstream)
     }
 }

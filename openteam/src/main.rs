@@ -1,14 +1,24 @@
 //! `openteam`: the roles and the commands, in one binary.
 
 mod cluster;
+mod config;
+mod evidence;
+mod incident;
 mod journal;
 mod keyset;
 mod manifest;
+mod output;
+mod respond;
 mod runtime_token;
 mod seal_command;
 
+use std::process::ExitCode;
+
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Scoped access to Amazon's Selling Partner API, without handing out the credentials.
 #[derive(Parser)]
@@ -24,8 +34,27 @@ enum Command {
     Operator(operator::Arguments),
     /// Serve agents and jobs: looks like Amazon, holds the credentials
     Gateway(gateway::Arguments),
+    /// Advise the apiserver: refuse what can never become right, record who contained, restored or deleted
+    Webhook(webhook::Arguments),
     /// Keep what all roles record
     Recorder(recorder::Arguments),
+    /// Contain objects by an incident: nothing below them works until it is restored
+    Disable(respond::Arguments),
+    /// Take an incident out of the objects that it contains
+    Restore(respond::Arguments),
+    /// Take the credentials of connections out of use: their sellers must consent again. Of an AmazonApplication: replace its
+    /// client secret
+    Rotate(respond::RotateArguments),
+    /// Ask sellers to consent again, while everything goes on
+    Renew(respond::RotateArguments),
+    /// What is contained, what works at Amazon all the same, what does not work, what ends soon
+    Status(respond::StatusArguments),
+    /// Incidents: what they contain, what happened, notes, the end
+    Incident {
+        /// What to do
+        #[command(subcommand)]
+        command: incident::Command,
+    },
     /// Seal a credential for the cluster and print it as a SealedCredential
     Seal(seal_command::Arguments),
     /// Issue a RuntimeToken: its manifest on standard output, its text, once, on standard error
@@ -36,8 +65,20 @@ enum Command {
         #[command(subcommand)]
         command: keyset::Command,
     },
+    /// Settings of the roles
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        command: config::Command,
+    },
     /// Print the records of a journal directory as JSON lines
     Journal(journal::Arguments),
+    /// Evidence of incidents on a recorder's disk
+    Evidence {
+        /// What to do
+        #[command(subcommand)]
+        command: evidence::Command,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -45,24 +86,42 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+/// As `kubectl-openteam` in the PATH it is called by `kubectl openteam` (Kubernetes, "Extend kubectl with plugins"), and
+/// says so in its help.
+fn command() -> clap::Command {
+    let called = std::env::args_os().next().map(std::path::PathBuf::from);
+    let plugin = called.is_some_and(|path| path.file_stem().is_some_and(|name| name == "kubectl-openteam"));
+    if plugin { Cli::command().bin_name("kubectl openteam") } else { Cli::command() }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     process::start::provide_tls();
     let runtime = tokio::runtime::Runtime::new().context("threads cannot be started")?;
     runtime.block_on(async {
-        match cli.command {
+        let done: anyhow::Result<()> = match cli.command {
             Command::Operator(arguments) => Ok(operator::run(arguments).await?),
             Command::Gateway(arguments) => Ok(gateway::run(arguments).await?),
+            Command::Webhook(arguments) => Ok(webhook::run(arguments).await?),
             Command::Recorder(arguments) => Ok(recorder::run(arguments).await?),
+            Command::Disable(arguments) => return respond::disable(&arguments).await,
+            Command::Restore(arguments) => return respond::restore(&arguments).await,
+            Command::Rotate(arguments) => return respond::rotate(&arguments).await,
+            Command::Renew(arguments) => return respond::renew(&arguments).await,
+            Command::Status(arguments) => respond::status(&arguments).await,
+            Command::Incident { command } => return incident::run(&command).await,
             Command::Seal(arguments) => seal_command::run(arguments).await,
             Command::RuntimeToken(arguments) => runtime_token::run(&arguments).await,
             Command::Keyset { command } => keyset::run(&command),
+            Command::Config { command } => return Ok(config::run(&command).await),
             Command::Journal(arguments) => journal::run(&arguments),
+            Command::Evidence { command } => evidence::run(&command),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "openteam", &mut std::io::stdout());
                 Ok(())
             }
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     })
 }
 

@@ -8,7 +8,8 @@ use access::{RuntimeTokenText, hash};
 use anyhow::Context;
 use clap::Args;
 use crds::{
-    AmazonConnection, LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope, duration,
+    Access, AmazonConnection, LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope,
+    duration,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -46,6 +47,15 @@ pub(crate) struct Arguments {
     #[arg(long = "allow", value_name = "OPERATION")]
     allow: Vec<String>,
 
+    /// Operations or classes it does not allow, even where --allow names them
+    #[arg(long = "deny", value_name = "OPERATION")]
+    deny: Vec<String>,
+
+    /// Credential: its holder may also have Amazon's own access token, which nobody can take back for up to an hour; the
+    /// connection must say so too
+    #[arg(long, value_name = "ACCESS", value_parser = access, default_value = "Proxy")]
+    access: Access,
+
     /// How long it lives, such as 1h or 30m; at most the Team's runtimeTokens.maxTtl
     #[arg(long, default_value = "1h", value_parser = ttl)]
     ttl: std::time::Duration,
@@ -58,6 +68,14 @@ fn ttl(text: &str) -> Result<std::time::Duration, String> {
         return Err("it must be more than 0s and at most 2160h (90 days)".to_owned());
     }
     Ok(ttl)
+}
+
+fn access(text: &str) -> Result<Access, String> {
+    match text {
+        "Proxy" => Ok(Access::Proxy),
+        "Credential" => Ok(Access::Credential),
+        _ => Err("it must be Proxy or Credential".to_owned()),
+    }
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -77,8 +95,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             scope: Scope {
                 connections: arguments.connections.clone(),
                 marketplace_ids,
-                operations: (!arguments.allow.is_empty())
-                    .then(|| Operations { allow: arguments.allow.clone(), deny: Vec::new() }),
+                operations: operations(arguments),
+                access: arguments.access,
             },
             expires_at: Time(expires_at),
             issued_by: arguments.issued_by.clone(),
@@ -89,6 +107,16 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     manifest::print(&token)?;
     eprintln!("{}", text.secret().expose_secret());
     Ok(())
+}
+
+/// What is allowed besides the default; denying alone takes from the default.
+fn operations(Arguments { allow, deny, .. }: &Arguments) -> Option<Operations> {
+    let allow = match (allow.is_empty(), deny.is_empty()) {
+        (true, true) => return None,
+        (true, false) => vec!["read".to_owned()],
+        (false, _) => allow.clone(),
+    };
+    Some(Operations { allow, deny: deny.clone() })
 }
 
 /// The marketplaces of the named connections, so that the manifest states them.

@@ -1,10 +1,13 @@
 //! AgentGrant: whether it grants what it says.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use access::Containment;
+use access::{
+    Containment,
+    scope::{self, Named},
+};
 use crds::{
-    AgentGrant, AgentGrantStatus, Team,
+    AgentGrant, AgentGrantStatus, NamespacedReference, Team,
     condition::{READY, State, set},
 };
 use jiff::Timestamp;
@@ -13,13 +16,10 @@ use kube::{Resource, core::DeserializeGuard, runtime::controller::Action};
 use crate::{
     controller::Context,
     error::ReconcileError,
-    scope::{self, Named},
     status,
-    stores::{Kind, Touched, read},
+    stores::{Kind, Stores, Touched, read},
     subject::{Subject, contained_states, containment, reference},
 };
-
-const RECHECK: Duration = Duration::from_secs(600);
 
 /// What one pass looks at.
 struct Observed<'a> {
@@ -29,13 +29,11 @@ struct Observed<'a> {
     now: Timestamp,
 }
 
-/// Whether a change of another object concerns a grant.
-pub(crate) fn concerns(touched: &Touched, grant: &AgentGrant) -> bool {
-    let here = Some(&touched.namespace) == grant.metadata.namespace.as_ref();
-    here && match touched.kind {
-        Kind::Team => grant.spec.team_ref.name == touched.name,
-        Kind::AmazonConnection => grant.spec.scope.connections.contains(&touched.name),
-        _ => false,
+/// The grants that a change of another object concerns.
+pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    match touched.name.kind {
+        Kind::Team | Kind::AmazonConnection => stores.grants.looking_at(&touched.name),
+        _ => Vec::new(),
     }
 }
 
@@ -49,7 +47,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, grant: AgentGrant) -> Resul
     let (status, contained_by) =
         plan(&Observed { grant: &grant, team: team.as_deref(), connections: &connections, now: Timestamp::now() });
     status::write(&context, &grant, &status, &contained_by).await?;
-    Ok(Action::requeue(RECHECK))
+    Ok(Action::await_change())
 }
 
 /// Decides.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::Containment;
 use crds::{
-    AmazonApplication, AmazonApplicationStatus, StoredCredential,
+    AmazonApplication, AmazonApplicationStatus, CredentialOwnerKind, NamespacedReference, StoredCredential,
     condition::{READY, State, set},
 };
 use jiff::Timestamp;
@@ -13,50 +13,77 @@ use seal::KeyId;
 
 use crate::{
     amazon_connection::client_secret_name,
-    controller::Context,
+    client_secret::{self, QueueState},
+    controller::{Context, RECHECK},
     credential,
     error::ReconcileError,
     status,
-    stores::{Kind, Touched, read},
+    stores::{Kind, Stores, Touched, read},
     subject::{Subject, contained_states, containment, reference},
 };
-
-const RECHECK: Duration = Duration::from_secs(600);
 
 /// What one pass looks at.
 struct Observed<'a> {
     application: &'a AmazonApplication,
     client_secret: Option<&'a StoredCredential>,
+    queue: &'a QueueState,
     active_key: KeyId,
     allow_endpoints: bool,
     now: Timestamp,
 }
 
-/// Whether a change of another object concerns an application.
-pub(crate) fn concerns(touched: &Touched, application: &AmazonApplication) -> bool {
-    let own = reference(&application.metadata);
-    touched.kind == Kind::StoredCredential
-        && touched.namespace == own.namespace
-        && touched.name == client_secret_name(&own.name)
+/// The application whose credential a change is about.
+pub(crate) fn affected(_stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    let own = touched.of.as_ref().filter(|_| touched.name.kind == Kind::StoredCredential);
+    let own = own.filter(|of| of.kind == CredentialOwnerKind::AmazonApplication);
+    own.map(|of| NamespacedReference { namespace: touched.name.namespace.clone(), name: of.name.clone() })
+        .map(Arc::new)
+        .into_iter()
+        .collect()
 }
 
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, application: AmazonApplication) -> Result<Action, ReconcileError> {
     let own = reference(&application.metadata);
     let stored = context.stores.stored(&own.namespace, &client_secret_name(&own.name));
-    let (status, contained_by) = plan(&Observed {
+    let stored = read(stored.as_ref()).filter(|stored| stored.goes_with(&application.metadata));
+    let Plan { status, contained_by, step, recheck } = plan(&Observed {
         application: &application,
-        client_secret: read(stored.as_ref()).filter(|stored| stored.goes_with(&application.metadata)),
+        client_secret: stored,
+        queue: &context.queues.state(&application, context.allow_endpoints),
         active_key: context.keyset.active_id(),
         allow_endpoints: context.allow_endpoints,
         now: Timestamp::now(),
     });
-    status::write(&context, &application, &status, &contained_by).await?;
-    Ok(Action::requeue(RECHECK))
+    // Deleted, it is nobody's to ask Amazon for any more.
+    let step = step.filter(|_| application.metadata.deletion_timestamp.is_none());
+    let recheck = match step.as_ref().zip(stored) {
+        // Which writes the status too.
+        Some((step, stored)) => {
+            let again = client_secret::step(&context, &application, stored, &status, &contained_by, step).await?;
+            [again, recheck].into_iter().flatten().min()
+        }
+        None => {
+            status::write(&context, &application, &status, &contained_by).await?;
+            recheck
+        }
+    };
+    // All are looked at once more within that time anyway.
+    Ok(recheck.filter(|wait| *wait < RECHECK).map_or_else(Action::await_change, Action::requeue))
+}
+
+/// What to do.
+struct Plan {
+    status: AmazonApplicationStatus,
+    contained_by: Vec<Containment>,
+    /// What is to be done for the client secret.
+    step: Option<client_secret::Step>,
+    /// When to look again, sooner than usual.
+    recheck: Option<Duration>,
 }
 
 /// Decides.
-fn plan(seen: &Observed<'_>) -> (AmazonApplicationStatus, Vec<Containment>) {
+fn plan(seen: &Observed<'_>) -> Plan {
     let application = seen.application;
     let generation = application.metadata.generation;
     let contained_by: Vec<Containment> =
@@ -76,7 +103,10 @@ fn plan(seen: &Observed<'_>) -> (AmazonApplicationStatus, Vec<Containment>) {
     for state in [ready, contained, credential::current(seen.client_secret, seen.active_key, "client secret")] {
         set(&mut status.conditions, state, generation, seen.now);
     }
-    (status, contained_by)
+    let (application, stored, queue, now) = (seen.application, seen.client_secret, seen.queue, seen.now);
+    let rotation = client_secret::plan(&client_secret::Observed { application, stored, queue, now });
+    client_secret::put(&mut status, rotation.status, rotation.state, generation, seen.now);
+    Plan { status, contained_by, step: rotation.step, recheck: rotation.recheck }
 }
 
 #[cfg(test)]
@@ -113,7 +143,9 @@ mod tests {
             let look = |application: &AmazonApplication, later: i64| {
                 let now = now() + jiff::SignedDuration::from_secs(later);
                 let active_key = keyset.active_id();
-                plan(&Observed { application, client_secret: secret, active_key, allow_endpoints: false, now }).0
+                let queue = &QueueState::None;
+                plan(&Observed { application, client_secret: secret, queue, active_key, allow_endpoints: false, now })
+                    .status
             };
             let first = look(application, 0);
             assert_eq!(reasons(&first), expected.map(str::to_owned));

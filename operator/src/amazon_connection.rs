@@ -1,48 +1,61 @@
 //! AmazonConnection: proven by a real refresh, and shown with what is missing otherwise.
 
 mod ask;
+mod mail;
 mod plan;
+mod rotate;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crds::{
     AmazonApplication, AmazonConnection, CredentialField, CredentialOwner, CredentialOwnerKind, NamespacedReference,
     StoredCredential, Team, stored_credential_name,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, runtime::controller::Action};
 
-pub(crate) use self::ask::Calls;
+pub(crate) use self::ask::{Calls, Clients, lwa_phase, retry_phase, sp_api_phase};
 use self::{
     ask::ask,
     plan::{Answer, Observed, Plan, plan},
+    rotation::Tried,
 };
 use crate::{
     controller::Context,
+    dependents::Name,
     error::ReconcileError,
-    status,
-    stores::{Guarded, Kind, Touched, read},
+    sealed_credential, status,
+    stores::{Guarded, Kind, Stores, Touched, owner_name, read},
     subject::reference,
 };
 
-/// Looked at again without a reason so often; that alone never makes a call to Amazon.
-const RECHECK: Duration = Duration::from_secs(600);
+/// How long nothing is said of a missing credential while an input that may be it waits to be opened. Said at once, it
+/// would be wrong a moment later, for every connection of a cluster that is set up.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether a change of another object concerns a connection.
-pub(crate) fn concerns(touched: &Touched, connection: &AmazonConnection) -> bool {
-    let own = reference(&connection.metadata);
-    let application = &connection.spec.application_ref;
-    match touched.kind {
-        Kind::Team => touched.namespace == own.namespace && touched.name == connection.spec.team_ref.name,
-        Kind::AmazonApplication => touched.namespace == application.namespace && touched.name == application.name,
-        Kind::Namespace => touched.name == own.namespace,
-        Kind::StoredCredential => {
-            let is = |of: &NamespacedReference, name: String| touched.namespace == of.namespace && touched.name == name;
-            is(&own, refresh_token_name(&own.name)) || is(application, client_secret_name(&application.name))
+/// The connections that a change of another object concerns.
+pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    let Touched { name, of } = touched;
+    match (name.kind, of) {
+        (Kind::Team | Kind::AmazonApplication | Kind::Namespace, _) => stores.connections.looking_at(name),
+        // Where a credential is stored an input says nothing, until it is stored itself.
+        (Kind::SealedCredential, Some(of))
+            if stores.stored(&name.namespace, &stored_credential_name(of, of.kind.field())).is_some() =>
+        {
+            Vec::new()
         }
-        _ => false,
+        (Kind::StoredCredential | Kind::SealedCredential, Some(of)) => match of.kind {
+            CredentialOwnerKind::AmazonApplication => {
+                stores.connections.looking_at(&owner_name(Some(&name.namespace), of))
+            }
+            CredentialOwnerKind::AmazonConnection => {
+                vec![Arc::new(NamespacedReference { namespace: name.namespace.clone(), name: of.name.clone() })]
+            }
+        },
+        _ => Vec::new(),
     }
 }
 
@@ -58,35 +71,80 @@ pub(crate) fn client_secret_name(application: &str) -> String {
     stored_credential_name(&owner, CredentialField::ClientSecret)
 }
 
+/// What Amazon has just said.
+#[derive(Default)]
+struct Said {
+    answer: Option<Answer>,
+    tried: Option<Tried>,
+}
+
+/// How questions about the refresh token that was rotated away are spaced: beside those about the connection, by a name that
+/// none can have.
+fn old_token_of(connection: &NamespacedReference) -> NamespacedReference {
+    NamespacedReference { namespace: connection.namespace.clone(), name: format!("{}/old", connection.name) }
+}
+
+/// The stored refresh token of a connection.
+fn stored_token(context: &Context, connection: &AmazonConnection) -> Option<Arc<Guarded<StoredCredential>>> {
+    let name = reference(&connection.metadata);
+    let stored = context.stores.stored(&name.namespace, &refresh_token_name(&name.name));
+    stored.filter(|stored| read(Some(stored)).is_some_and(|stored| stored.goes_with(&connection.metadata)))
+}
+
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, connection: AmazonConnection) -> Result<Action, ReconcileError> {
-    let (connection, plan) = match look(&context, &connection, None) {
-        Plan { ask: None, .. } if connection.metadata.deletion_timestamp.is_some() => return Ok(Action::await_change()),
-        plan @ Plan { ask: None, .. } => (connection, plan),
-        Plan { ask: Some(_), .. } => {
-            // The watch may lag behind our own last write, and an incident may have begun: read it anew before a
-            // credential is used.
-            let name = reference(&connection.metadata);
-            let api: Api<AmazonConnection> = Api::namespaced(context.client.clone(), &name.namespace);
-            let found =
-                api.get_opt(&name.name).await.map_err(ReconcileError::about(format!("AmazonConnection {name}")))?;
-            let Some(connection) = found else { return Ok(Action::await_change()) };
-            match look(&context, &connection, None) {
-                Plan { ask: Some(question), .. } => {
-                    let answer = ask(&context, &connection, &question).await?;
-                    let plan = look(&context, &connection, Some(&answer));
-                    (connection, plan)
-                }
-                plan => (connection, plan),
-            }
+    let mut plan = look(&context, &connection, &Said::default());
+    if let (Some(rotation), Some(stored)) = (plan.rotate.take(), read(stored_token(&context, &connection).as_ref())) {
+        rotate::rotate(&context, &connection, stored, rotation, Timestamp::now()).await?;
+        // The watch brings it, and with it the pass that tells.
+        return Ok(Action::await_change());
+    }
+    let asks = plan.ask.is_some() || plan.try_old.is_some();
+    if connection.metadata.deletion_timestamp.is_some() && !asks {
+        return Ok(Action::await_change());
+    }
+    let (connection, plan) = if asks {
+        let Some(connection) = current(&context, connection).await? else { return Ok(Action::await_change()) };
+        let plan = look(&context, &connection, &Said::default());
+        let mut said = Said::default();
+        if let Some(question) = &plan.ask {
+            said.answer = Some(ask(&context, &connection, question).await?);
         }
+        if let Some(question) = &plan.try_old {
+            said.tried = Some(rotate::try_old(&context, &connection, question).await?);
+        }
+        let plan = look(&context, &connection, &said);
+        (connection, plan)
+    } else {
+        (connection, plan)
     };
-    status::write(&context, &connection, &plan.status, &plan.contained_by).await?;
-    Ok(Action::requeue(plan.recheck.unwrap_or(RECHECK)))
+    if !plan.hold {
+        status::write(&context, &connection, &plan.status, &plan.contained_by).await?;
+    }
+    if plan.mail && !plan.hold {
+        mail::send(&context, &connection).await?;
+    }
+    if let (Some(tidy), Some(stored)) = (plan.tidy, read(stored_token(&context, &connection).as_ref())) {
+        rotate::tidy(&context, stored, tidy).await?;
+    }
+    Ok(plan.recheck.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// The connection as it is, before Amazon is asked: the watch may lag behind our own last write or a gateway's, and then
+/// it would be asked again. One that was never asked for, and of which nobody wrote anything, is as the watch has it.
+async fn current(context: &Context, connection: AmazonConnection) -> Result<Option<AmazonConnection>, ReconcileError> {
+    let name = reference(&connection.metadata);
+    let new =
+        connection.status.as_ref().is_none_or(|status| status.proven.is_none() && status.refreshed_with.is_none());
+    if new && context.calls.not_before(&name).is_none() {
+        return Ok(Some(connection));
+    }
+    let api: Api<AmazonConnection> = Api::namespaced(context.client.clone(), &name.namespace);
+    api.get_opt(&name.name).await.map_err(ReconcileError::about(format!("AmazonConnection {name}")))
 }
 
 /// Observes and plans.
-fn look(context: &Context, connection: &AmazonConnection, answer: Option<&Answer>) -> Plan {
+fn look(context: &Context, connection: &AmazonConnection, said: &Said) -> Plan {
     let name = reference(&connection.metadata);
     let application = &connection.spec.application_ref;
     let stores = &context.stores;
@@ -94,7 +152,15 @@ fn look(context: &Context, connection: &AmazonConnection, answer: Option<&Answer
     let found: Option<Arc<Guarded<AmazonApplication>>> = stores.application(application);
     let refresh_token: Option<Arc<Guarded<StoredCredential>>> =
         stores.stored(&name.namespace, &refresh_token_name(&name.name));
+    let own = Name::new(Kind::AmazonConnection, Some(&name.namespace), &name.name);
     let client_secret = stores.stored(&application.namespace, &client_secret_name(&application.name));
+    let waits = |namespace: &str, kind, name: &str| {
+        let inputs = stores.inputs(namespace, &CredentialOwner { kind, name: name.to_owned() });
+        inputs.iter().filter_map(|input| input.0.as_ref().ok()).any(sealed_credential::is_under_way)
+    };
+    let now = Timestamp::now();
+    let since = connection.metadata.creation_timestamp.as_ref().map_or(context.leading_since, |at| at.0);
+    let since = since.max(context.leading_since);
     plan(&Observed {
         connection,
         team: team.as_deref(),
@@ -106,7 +172,15 @@ fn look(context: &Context, connection: &AmazonConnection, answer: Option<&Answer
         active_key: context.keyset.active_id(),
         allow_endpoints: context.allow_endpoints,
         ask_not_before: context.calls.not_before(&name),
-        answer,
-        now: Timestamp::now(),
+        input_under_way: now.duration_since(since) < PATIENCE
+            && (refresh_token.is_none() && waits(&name.namespace, CredentialOwnerKind::AmazonConnection, &name.name)
+                || client_secret.is_none()
+                    && waits(&application.namespace, CredentialOwnerKind::AmazonApplication, &application.name)),
+        try_not_before: context.calls.not_before(&old_token_of(&name)),
+        newest_token: stores.newest_token(&own),
+        mail_configured: context.mailer.is_configured(),
+        answer: said.answer.as_ref(),
+        tried: said.tried.as_ref(),
+        now,
     })
 }

@@ -103,7 +103,8 @@ impl Authority {
     }
 }
 
-/// Names of the Service that a role answers at, and of the recorder's single pods.
+/// Names of the Service that a role answers at, of the recorder's single pods, and for the gateway `localhost`: what
+/// `kubectl port-forward` makes of it, which no client library could otherwise check.
 fn dns_names(peer: &Peer, namespace: &str) -> Vec<String> {
     let role = peer.role;
     match role {
@@ -116,8 +117,10 @@ fn dns_names(peer: &Peer, namespace: &str) -> Vec<String> {
                 format!("{service}.{namespace}.svc"),
                 format!("{service}.{namespace}.svc.cluster.local"),
             ];
-            if role == Role::Recorder {
-                names.push(format!("{}.{service}.{namespace}.svc", peer.pod));
+            match role {
+                Role::Recorder => names.push(format!("{}.{service}-peers.{namespace}.svc", peer.pod)),
+                Role::Gateway => names.push("localhost".to_owned()),
+                _ => {}
             }
             names
         }

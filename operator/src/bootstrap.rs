@@ -1,19 +1,28 @@
-//! What must exist before anything else works: keyset, certificate authority, sealing keys. Made at the first start,
+//! What must exist before anything else works: keyset, certificate authority, sealing keys, the key of evidence. Made at the first start,
 //! and never again: what has been lost must be restored, or nothing that was sealed under it opens any more.
 
 mod authority;
+mod evidence_key;
 mod keyset;
 mod sealing_keys;
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
 use seal::{Keyset, PrivateKey, Sealed, StoredBinding};
 
 use crate::{
     authority::{Authority, AuthorityError},
     error::{Cause, cause},
+    status::MANAGER,
 };
 
 /// Where the keyset is.
@@ -105,6 +114,7 @@ pub(crate) struct Foundation {
     pub(crate) keyset: Keyset,
     pub(crate) authority: Authority,
     pub(crate) sealing_keys: Vec<PrivateKey>,
+    pub(crate) evidence_key: evidence::PrivateKey,
 }
 
 /// Reads everything, and makes what a first start lacks.
@@ -117,8 +127,9 @@ pub(crate) async fn bootstrap(
     let keyset = keyset::load(&place, source).await?;
     let authority = authority::load(&place, &keyset).await?;
     let sealing_keys = sealing_keys::load(&place, &keyset).await?;
+    let evidence_key = evidence_key::load(&place, &keyset).await?;
     tracing::info!(cluster = %keyset.cluster_id(), keyset = %source, sealing_keys = sealing_keys.len(), "keys are ready");
-    Ok(Foundation { keyset, authority, sealing_keys })
+    Ok(Foundation { keyset, authority, sealing_keys, evidence_key })
 }
 
 /// The system namespace and its Secrets.
@@ -156,9 +167,36 @@ impl Place<'_> {
         }
     }
 
+    /// Publishes the public halves of keys. Repairs what someone changed: a foreign key there would be believed.
+    async fn publish(&self, name: &str, data: BTreeMap<String, String>) -> Result<(), BootstrapError> {
+        let wanted = public(self.namespace, name, data);
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        let what = || format!("ConfigMap {}/{name}", self.namespace);
+        let found = maps.get_opt(name).await.map_err(api(what()))?;
+        if found.as_ref().is_some_and(|found| found.data == wanted.data) {
+            return Ok(());
+        }
+        // What is in it and not ours goes too, which applying alone would leave.
+        if let Some(found) = found {
+            let replacement = ConfigMap { data: wanted.data, binary_data: None, ..found };
+            return maps.replace(name, &PostParams::default(), &replacement).await.map(drop).map_err(api(what()));
+        }
+        let parameters = PatchParams::apply(MANAGER).force();
+        maps.patch(name, &parameters, &Patch::Apply(&wanted)).await.map(drop).map_err(api(what()))
+    }
+
     /// What a private key of ours is bound to. Written once, so there is one generation.
     fn binding<'a>(&'a self, kind: &'a str, name: &'a str) -> StoredBinding<'a> {
         StoredBinding { namespace: self.namespace, kind, name, field: "PrivateKey", generation: 1 }
+    }
+}
+
+fn public(namespace: &str, name: &str, data: BTreeMap<String, String>) -> ConfigMap {
+    let (name, namespace) = (Some(name.to_owned()), Some(namespace.to_owned()));
+    ConfigMap {
+        metadata: ObjectMeta { name, namespace, ..ObjectMeta::default() },
+        data: Some(data),
+        ..ConfigMap::default()
     }
 }
 

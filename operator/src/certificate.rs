@@ -36,9 +36,12 @@ use x509_parser::{
 use crate::{
     authority::{Authority, AuthorityError},
     error::{Class, Failures, ReconcileError},
+    metrics::Metrics,
     subject::entity,
 };
 
+/// As logs name it.
+const KIND: &str = "CertificateSigningRequest";
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const USAGES: [&str; 3] = ["digital signature", "client auth", "server auth"];
 /// The apiserver takes no shorter wish (Kubernetes, `CertificateSigningRequestSpec.expirationSeconds`).
@@ -173,6 +176,7 @@ pub(crate) struct Signer {
     /// Signing comes before recording: the recorder itself, and our own way to it, need a certificate first.
     pub(crate) journal: UnboundedSender<Activity>,
     pub(crate) failures: Failures,
+    pub(crate) metrics: Metrics,
 }
 
 /// A request could not be answered now.
@@ -195,7 +199,12 @@ pub(crate) async fn run(signer: Signer, shutdown: CancellationToken) {
         };
         // A conflict is our own write of a moment ago, which the watch has not brought yet.
         if class != Class::Conflict {
-            tracing::warn!(request = request.name_any(), error = chain(error), "certificate request not answered yet");
+            tracing::warn!(
+                kind = KIND,
+                object = request.name_any(),
+                error = chain(error),
+                "certificate request not answered yet"
+            );
         }
         Action::requeue(signer.failures.count(request.name_any(), class))
     };
@@ -228,7 +237,8 @@ async fn answer(seen: Arc<CertificateSigningRequest>, signer: Arc<Signer>) -> Re
             write(&signer, &request, approved, with(&request, type_, denial.reason(), &denial.to_string(), now))
                 .await?;
             tracing::warn!(
-                request = name,
+                kind = KIND,
+                object = name,
                 user = request.spec.username,
                 reason = denial.reason(),
                 "role certificate refused"
@@ -246,7 +256,8 @@ async fn answer(seen: Arc<CertificateSigningRequest>, signer: Arc<Signer>) -> Re
             let certificate = Some(ByteString(pem.into_bytes()));
             let signed = CertificateSigningRequestStatus { certificate, conditions: None };
             write(&signer, &approved, true, signed).await?;
-            tracing::info!(request = name, peer = %applicant.peer, %until, "role certificate issued");
+            signer.metrics.signed(applicant.peer.role);
+            tracing::info!(kind = KIND, object = name, peer = %applicant.peer, %until, "role certificate issued");
             Change::CertificateIssued(applicant.peer, until)
         }
     };

@@ -1,26 +1,43 @@
 //! Running a reconciler over every object of a kind that something touched.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
+use crds::NamespacedReference;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client, Resource,
     runtime::{
         applier,
         controller::{Action, Config, Error, ReconcileReason, ReconcileRequest},
-        events::{Event, EventType},
         reflector::{ObjectRef, Store},
     },
+};
+use process::{
+    mail::{EmailAddress, Mailer},
+    settings::Settings,
 };
 use seal::{Keyset, PrivateKey};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    amazon_connection::Calls,
+    amazon_connection::{Calls, Clients},
+    client_secret::queue::Queues,
     error::{Class, Failures, ReconcileError},
-    status::publish,
+    incident::mail::Outbox,
+    metrics::Metrics,
+    spans::traced,
+    status::{Applied, Event, publish_once},
     stores::{Guarded, Kind, Stores, Touched},
+    subject::reference,
 };
 
 /// What every reconciler has.
@@ -30,19 +47,65 @@ pub(crate) struct Context {
     pub(crate) keyset: Keyset,
     pub(crate) sealing_keys: Vec<PrivateKey>,
     pub(crate) recorder: audit::Recorder,
-    pub(crate) events: kube::runtime::events::Recorder,
+    /// The pod, which Events name.
+    pub(crate) pod: String,
+    /// When this process began to lead.
+    pub(crate) leading_since: Timestamp,
     /// PEM of our own certificate authority.
     pub(crate) authority: String,
     /// The gateway's address, as clients use it.
     pub(crate) gateway_url: String,
     /// Whether applications may name other addresses than Amazon's.
     pub(crate) allow_endpoints: bool,
+    pub(crate) amazon: amazon::PerBundle<Clients>,
     pub(crate) calls: Calls,
+    pub(crate) queues: Queues,
     pub(crate) failures: Failures,
+    pub(crate) unreadable: Unreadable,
+    pub(crate) applied: Applied,
+    pub(crate) metrics: Metrics,
+    pub(crate) mailer: Mailer,
+    pub(crate) contacts: Contacts,
+    pub(crate) outbox: Outbox,
 }
 
-/// Passes over objects at the same time, a kind.
-const CONCURRENCY: u16 = 16;
+/// Whom the settings name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contacts {
+    /// Is mailed about every incident.
+    pub(crate) incidents: Option<EmailAddress>,
+    /// Where Amazon wants to be told of one. Not mailed.
+    pub(crate) amazon: Option<EmailAddress>,
+}
+
+impl Contacts {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { incidents: settings.incident_contact.clone(), amazon: settings.amazon_contact.clone() }
+    }
+}
+
+/// The version of each object that does not parse, as it was last told.
+#[derive(Default)]
+pub(crate) struct Unreadable(Mutex<HashMap<String, Option<String>>>);
+
+impl Unreadable {
+    /// Whether this version of an object was not told yet; now it was.
+    fn is_new(&self, label: &str, meta: &ObjectMeta) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(label.to_owned(), meta.resource_version.clone()).as_ref() != Some(&meta.resource_version)
+    }
+}
+
+/// Passes over objects at the same time, a kind. Most of a pass that does something is waiting: for the recorder's disk, for
+/// Amazon, for the apiserver.
+const CONCURRENCY: u16 = 64;
+
+/// Every object is looked at again without a reason so often, all at once: a timer for each would be most of the memory
+/// that the operator needs. Looking costs no call to anyone.
+pub(crate) const RECHECK: Duration = Duration::from_secs(600);
+
+/// The objects of a kind that a change of another object concerns.
+pub(crate) type Affected = fn(&Stores, &Touched) -> Vec<Arc<NamespacedReference>>;
 
 /// Reconciles every object of a kind at first, then those that a change concerns, until `shutdown`; passes under way are
 /// then ended.
@@ -50,7 +113,7 @@ pub(crate) async fn run<K, R, F>(
     context: Arc<Context>,
     kind: Kind,
     store: Store<Guarded<K>>,
-    concerns: fn(&Touched, &K) -> bool,
+    affected: Affected,
     reconcile: R,
     shutdown: CancellationToken,
 ) where
@@ -65,42 +128,53 @@ pub(crate) async fn run<K, R, F>(
             Err(RecvError::Closed) => None,
         }
     });
-    let selected = store.clone();
+    let again = stream::unfold((), |()| async { Some((None, tokio::time::sleep(RECHECK).await)) });
+    let (selected, stores) = (store.clone(), context.clone());
     let requests = stream::once(async { None })
-        .chain(changes)
-        .flat_map(move |touched| stream::iter(requests(&selected, kind, concerns, touched)))
+        .chain(stream::select(again, changes))
+        .flat_map(move |touched| stream::iter(requests(&selected, kind, &stores.stores, affected, touched)))
         .take_until(shutdown.cancelled_owned())
         .map(Ok::<_, Infallible>);
     let pass = move |guarded: Arc<Guarded<K>>, context: Arc<Context>| {
-        let reconcile = reconcile.clone();
+        let reconcile = traced(kind, reconcile.clone());
         Box::pin(async move {
             let label = label(kind, &ObjectRef::from_obj(&*guarded));
             match &guarded.0 {
                 Ok(object) => {
-                    let action = reconcile(context.clone(), object.clone()).await?;
-                    context.failures.forget(&label);
-                    Ok(action)
+                    let began = Instant::now();
+                    let done = reconcile(context.clone(), object.clone()).await;
+                    context.metrics.reconciled(kind, done.as_ref().map(drop), began.elapsed().as_secs_f64());
+                    if done.is_ok() {
+                        context.failures.forget(&label);
+                    }
+                    done
                 }
                 Err(invalid) => {
-                    tracing::error!(object = label, error = %invalid.error, "object does not parse and is left alone");
-                    let note = Some("it does not have the form its CRD demands: write it anew".to_owned());
-                    let (reason, action) = ("Unreadable".to_owned(), "Read".to_owned());
-                    let event = Event { type_: EventType::Warning, reason, note, action, secondary: None };
-                    publish(&context, &*guarded, event).await;
+                    if context.unreadable.is_new(&label, guarded.meta()) {
+                        tracing::error!(
+                            %kind,
+                            object = %reference(guarded.meta()),
+                            error = %invalid.error,
+                            "object does not parse and is left alone"
+                        );
+                        let note = Some("it does not have the form its CRD demands: write it anew".to_owned());
+                        let (reason, action) = ("Unreadable".to_owned(), "Read".to_owned());
+                        publish_once(&context, &*guarded, Event { warns: true, reason, note, action }).await;
+                    }
                     Ok(Action::await_change())
                 }
             }
         })
     };
     let policy = move |guarded: Arc<Guarded<K>>, error: &ReconcileError, context: Arc<Context>| {
-        let object = label(kind, &ObjectRef::from_obj(&*guarded));
+        let object = reference(guarded.meta());
         let class = error.class();
-        let again_in = context.failures.count(object.clone(), class);
+        let again_in = context.failures.count(label(kind, &ObjectRef::from_obj(&*guarded)), class);
         let cause = process::certificate::chain(error);
         if class == Class::Leaving {
-            tracing::debug!(object, error = cause, "object not reconciled");
+            tracing::debug!(%kind, %object, error = cause, "object not reconciled");
         } else {
-            tracing::warn!(object, ?class, ?again_in, error = cause, "object not reconciled");
+            tracing::warn!(%kind, %object, class = class.as_str(), ?again_in, error = cause, "object not reconciled");
         }
         Action::requeue(again_in)
     };
@@ -115,6 +189,8 @@ pub(crate) async fn run<K, R, F>(
                 let gone =
                     ObjectRef::<Guarded<K>>::new(&gone.name).within(gone.namespace.as_deref().unwrap_or_default());
                 failures.failures.forget(&label(kind, &gone));
+                let namespace = gone.namespace.clone().unwrap_or_default();
+                failures.applied.forget(&NamespacedReference { namespace, name: gone.name }, kind.as_str());
             }
             Err(Error::QueueError(never)) => match never {},
             Err(Error::RunnerError(error)) => return tracing::error!(%kind, %error, "controller ended"),
@@ -129,23 +205,27 @@ fn label<K: Resource<DynamicType = ()>>(kind: Kind, object: &ObjectRef<K>) -> St
 fn requests<K: Resource<DynamicType = ()> + Clone + 'static>(
     store: &Store<Guarded<K>>,
     own: Kind,
-    concerns: fn(&Touched, &K) -> bool,
+    stores: &Stores,
+    affected: Affected,
     touched: Option<Touched>,
 ) -> Vec<ReconcileRequest<Guarded<K>>> {
-    let reason = ReconcileReason::Custom {
-        reason: touched
-            .as_ref()
-            .map_or("anything".to_owned(), |it| format!("{} {}/{}", it.kind, it.namespace, it.name)),
+    let Some(touched) = touched else {
+        let request = |guarded: &Arc<Guarded<K>>| ReconcileRequest {
+            obj_ref: ObjectRef::from_obj(&**guarded),
+            reason: ReconcileReason::Unknown,
+        };
+        return store.state().iter().map(request).collect();
     };
-    let request = |obj_ref| ReconcileRequest { obj_ref, reason: reason.clone() };
-    let chosen = |guarded: &Guarded<K>| match &touched {
-        Some(it) => guarded.0.as_ref().is_ok_and(|object| concerns(it, object)),
-        None => true,
+    let request = |namespace: &str, name: &str| ReconcileRequest {
+        obj_ref: ObjectRef::new(name).within(namespace),
+        reason: ReconcileReason::Custom { reason: touched.name.kind.to_string() },
     };
-    let mut requests: Vec<_> =
-        store.state_filter(chosen).iter().map(|guarded| request(ObjectRef::from_obj(&**guarded))).collect();
-    if let Some(it) = touched.as_ref().filter(|it| it.kind == own) {
-        requests.push(request(ObjectRef::new(&it.name).within(&it.namespace)));
+    let mut requests: Vec<_> = affected(stores, &touched).iter().map(|it| request(&it.namespace, &it.name)).collect();
+    if touched.name.kind == own {
+        requests.push(request(&touched.name.namespace, &touched.name.name));
     }
     requests
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 
 use audit::{Change, EntityChange, Target};
 use crds::{
-    StoredCredential,
+    StoredCredential, StoredCredentialSpec,
     condition::{CREDENTIAL_CURRENT, State},
     stored_credential_name,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, api::PostParams};
 use seal::{KeyId, Sealed, Secret, StoredBinding, wrap_key_id};
 
 use crate::{
@@ -56,6 +58,23 @@ pub(crate) fn binding<'a>(namespace: &'a str, spec: &'a crds::StoredCredentialSp
     }
 }
 
+/// Replaces the very version of a StoredCredential that was looked at. What it says of the input that it came from goes: that
+/// is in use no more.
+pub(crate) async fn replace(
+    context: &Context,
+    stored: &StoredCredential,
+    spec: StoredCredentialSpec,
+) -> Result<(), ReconcileError> {
+    let name = reference(&stored.metadata);
+    let mut metadata = ObjectMeta { managed_fields: None, ..stored.metadata.clone() };
+    if spec.retired {
+        metadata.annotations.take();
+    }
+    let api: Api<StoredCredential> = Api::namespaced(context.client.clone(), &name.namespace);
+    let written = api.replace(&name.name, &PostParams::default(), &StoredCredential { metadata, spec }).await;
+    written.map(drop).map_err(ReconcileError::about(format!("StoredCredential {name}")))
+}
+
 /// Opens a stored credential, recorded before it happens; `None` where it does not open, which is recorded too.
 pub(crate) async fn open(
     context: &Context,
@@ -80,7 +99,7 @@ pub(crate) async fn open(
         Ok(secret) if own_name => Ok(Some(secret)),
         _ => {
             context.recorder.record_later(event(Change::CredentialUnopenable(field, generation)));
-            tracing::error!(stored_credential = %name, "stored credential does not open");
+            tracing::error!(kind = "StoredCredential", object = %name, "stored credential does not open");
             Ok(None)
         }
     }

@@ -57,6 +57,18 @@ pub(crate) enum Class {
     Leaving,
 }
 
+impl Class {
+    /// Its name in metrics and logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Transient => "transient",
+            Self::Invalid => "invalid",
+            Self::Leaving => "leaving",
+        }
+    }
+}
+
 /// Why the apiserver was not of help.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 

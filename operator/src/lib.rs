@@ -4,19 +4,26 @@
 //! works without (keyset, certificate authority, sealing keys) is made or read in `bootstrap`, role certificates are
 //! signed in `certificate`.
 
+mod admission;
 mod agent_grant;
 mod amazon_application;
 mod amazon_connection;
 mod authority;
 mod bootstrap;
 mod certificate;
+mod client_secret;
+mod consent;
+mod contained;
 mod controller;
 mod credential;
+mod dependents;
 mod error;
+mod incident;
 mod lease;
+mod metrics;
 mod runtime_token;
-mod scope;
 mod sealed_credential;
+mod spans;
 mod status;
 mod stores;
 mod subject;
@@ -35,12 +42,15 @@ use std::{
 };
 
 use audit::{Activity, Lifecycle, Role};
-use kube::runtime::events::{Recorder as Events, Reporter};
+use jiff::Timestamp;
 use process::{
     arguments::{Common, RecorderAddress},
     certificate::RoleCertificate,
+    mail::Mailer,
+    policies::Policies,
     probes, record,
     start::{Process, StartError},
+    storage::Storage,
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -48,11 +58,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use crate::{authority::AuthorityError, bootstrap::BootstrapError, lease::LeaseLost};
+pub use crate::{
+    authority::AuthorityError,
+    bootstrap::BootstrapError,
+    incident::{Application, Reached, Seller, notice},
+    lease::LeaseLost,
+};
 use crate::{
     bootstrap::{Foundation, KeysetSource, bootstrap},
     controller::{Context, run as control},
-    status::MANAGER,
     stores::{Kind, Stores},
 };
 
@@ -78,10 +92,19 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "keyset_secret")]
     pub keyset: Option<PathBuf>,
 
+    /// How many replicas the recorder's StatefulSet has; evidence of an incident has the journals of all.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub recorder_replicas: u32,
+
     /// Let AmazonApplications name other addresses than Amazon's own (spec.endpoints). For tests and demos:
     /// credentials are sent there.
     #[arg(long)]
     pub allow_endpoints: bool,
+
+    /// Directory with user name and password for the SMTP server, as files `username` and `password`: the mounted Secret
+    /// `openteam-smtp`. Read at every mail.
+    #[arg(long, value_name = "DIR", default_value = "/etc/openteam/smtp")]
+    pub smtp_credentials: PathBuf,
 }
 
 /// Why the operator ended.
@@ -112,41 +135,57 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let process = process::start::start(Role::Operator, &arguments.common).await?;
     // A replica that waits is ready: it is what a rollout waits for. One that leads is ready once it works.
     let starting = Arc::new(AtomicBool::new(false));
+    let policies = Arc::new(Policies::new(&process.metrics));
     let answer = {
-        let starting = starting.clone();
-        move || if starting.load(Ordering::Relaxed) { Err("leading, but not at work yet".to_owned()) } else { Ok(()) }
+        let (starting, policies) = (starting.clone(), policies.clone());
+        move || {
+            if starting.load(Ordering::Relaxed) {
+                return Err("leading, but not at work yet".to_owned());
+            }
+            policies.standing()
+        }
     };
     tokio::select! {
-        ended = probes::serve(arguments.common.probes, Arc::new(answer)) => {
+        ended = probes::serve(arguments.common.probes, Arc::new(answer), process.metrics.clone()) => {
             Err(ended.map_or_else(RunError::Probes, |()| RunError::Ended("probes")))
         }
+        () = policies.watch(&process.client) => Err(RunError::Ended("look at the policies")),
         done = wait_and_lead(&process, &arguments, &starting) => done,
     }
 }
 
 async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -> Result<(), RunError> {
     let identity = process.pod.as_str();
+    let metrics = metrics::Metrics::register(&process.metrics);
+    let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     let mut held = tokio::select! {
         held = lease::acquire(process.client.clone(), &process.namespace, identity) => held,
         () = process.shutdown.cancelled() => return Ok(()),
     };
     starting.store(true, Ordering::Relaxed);
     tracing::info!("leading");
+    metrics.leads();
     let led = tokio::select! {
         lost = held.hold() => return Err(lost.into()),
-        led = lead(process, arguments, starting) => led,
+        led = lead(process, arguments, starting, metrics, mailer) => led,
     };
     held.release().await;
     led
 }
 
 /// Everything a leader does. Dropping it stops it at once, which is what losing the lease asks for.
-async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -> Result<(), RunError> {
+async fn lead(
+    process: &Process,
+    arguments: &Arguments,
+    starting: &AtomicBool,
+    metrics: metrics::Metrics,
+    mailer: Mailer,
+) -> Result<(), RunError> {
     let source = match &arguments.keyset {
         Some(path) => KeysetSource::File(path.clone()),
         None => KeysetSource::Secret(arguments.keyset_secret.clone()),
     };
-    let Foundation { keyset, authority, sealing_keys } =
+    let Foundation { keyset, authority, sealing_keys, evidence_key } =
         bootstrap(&process.client, &process.namespace, &source).await?;
     let authority = Arc::new(authority);
 
@@ -159,12 +198,13 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         namespace: process.namespace.clone(),
         journal,
         failures: error::Failures::default(),
+        metrics: metrics.clone(),
     };
     tasks.spawn("signer of role certificates", certificate::run(signer, process.shutdown.clone()));
-    let (stores, feeding) = Stores::watch(&process.client);
+    let (stores, feeding) = Stores::watch(&process.client, &process.namespace);
     tasks.spawn("watches", feeding);
 
-    let obtain = RoleCertificate::obtain(process.client.clone(), Role::Operator);
+    let obtain = RoleCertificate::obtain(process.client.clone(), Role::Operator, &process.metrics);
     // Shutdown first in each of these: the signer ends with it, which is then no failure.
     let certificate = tokio::select! {
         biased;
@@ -177,10 +217,22 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         process.pod.clone(),
         &process.namespace,
         &arguments.recorder,
-        certificate.clone(),
+        record::https(&process.namespace, &arguments.recorder, certificate.clone()),
+        &process.metrics,
     );
+    let keeper = incident::evidence::Keeper {
+        key: evidence_key,
+        recorders: incident::evidence::Recorders::new(
+            arguments.recorder.base(&process.namespace),
+            &process.namespace,
+            arguments.recorder_replicas,
+            record::clients(&process.namespace, &arguments.recorder, certificate.clone()),
+        ),
+        storage: process.settings.evidence_url.as_ref().map(Storage::open),
+    };
     tasks.spawn("renewal of the role certificate", certificate.keep_renewed());
     tasks.spawn("delivery of events", delivery.run());
+    tasks.spawn("webhook's configuration", admission::run(process.client.clone(), authority.pem().to_owned()));
     tasks.spawn("journal of signed certificates", forward(signed, recorder.clone()));
     recorder.record_later(Lifecycle::Started);
     tokio::select! {
@@ -190,7 +242,6 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         () = stores.synced() => {}
     }
 
-    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(process.pod.to_string()) };
     let gateway_url = process.settings.gateway_address(&process.namespace);
     let context = Arc::new(Context {
         client: process.client.clone(),
@@ -198,14 +249,25 @@ async fn lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -
         keyset,
         sealing_keys,
         recorder: recorder.clone(),
-        events: Events::new(process.client.clone(), reporter),
+        pod: process.pod.to_string(),
+        leading_since: Timestamp::now(),
         authority: authority.pem().to_owned(),
         gateway_url,
         allow_endpoints: arguments.allow_endpoints,
+        amazon: amazon::PerBundle::new(amazon_connection::Clients::new),
         calls: amazon_connection::Calls::default(),
+        queues: client_secret::queue::Queues::default(),
         failures: error::Failures::default(),
+        unreadable: controller::Unreadable::default(),
+        applied: status::Applied::default(),
+        metrics,
+        mailer,
+        contacts: controller::Contacts::of(&process.settings),
+        outbox: incident::mail::Outbox::default(),
     });
+    process.metrics.collect(metrics::Inventory(context.clone()));
     let mut controllers = controllers(&context, &process.shutdown);
+    controllers.spawn("keeper of evidence", incident::evidence::run(context, keeper, process.shutdown.clone()));
     starting.store(false, Ordering::Relaxed);
 
     tokio::select! {
@@ -232,8 +294,8 @@ fn controllers(context: &Arc<Context>, shutdown: &CancellationToken) -> Tasks {
                 control(
                     context.clone(),
                     Kind::$kind,
-                    context.stores.$store.clone(),
-                    $module::concerns,
+                    context.stores.$store.store().clone(),
+                    $module::affected,
                     $module::reconcile,
                     shutdown.clone(),
                 ),
@@ -247,6 +309,10 @@ fn controllers(context: &Arc<Context>, shutdown: &CancellationToken) -> Tasks {
     controller!(tasks, agent_grant, AgentGrant, grants);
     controller!(tasks, runtime_token, RuntimeToken, runtime_tokens);
     controller!(tasks, sealed_credential, SealedCredential, sealed);
+    controller!(tasks, incident, Incident, incidents);
+    tasks.spawn("reader of queues", client_secret::queue::run(context.clone(), shutdown.clone()));
+    tasks.spawn("sender of mail", incident::mail::run(context.clone(), shutdown.clone()));
+    tasks.spawn("opener of Incidents", incident::open::run(context.clone(), shutdown.clone()));
     tasks
 }
 

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Containment, RuntimeTokenFault, runtime_token_fault};
+use access::{
+    Containment, RuntimeTokenFault, runtime_token_fault,
+    scope::{self, Named},
+};
 use crds::{
-    RuntimeToken, RuntimeTokenStatus, Team,
+    NamespacedReference, RuntimeToken, RuntimeTokenStatus, Team,
     condition::{READY, State, set},
 };
 use jiff::Timestamp;
@@ -13,13 +16,10 @@ use kube::{Resource, core::DeserializeGuard, runtime::controller::Action};
 use crate::{
     controller::Context,
     error::ReconcileError,
-    scope::{self, Named},
     status,
-    stores::{Kind, Touched, read},
+    stores::{Kind, Stores, Touched, read},
     subject::{Subject, contained_states, containment, reference},
 };
-
-const RECHECK: Duration = Duration::from_secs(600);
 
 /// What one pass looks at.
 struct Observed<'a> {
@@ -34,17 +34,15 @@ struct Observed<'a> {
 struct Plan {
     status: RuntimeTokenStatus,
     contained_by: Vec<Containment>,
-    /// When to look again.
-    recheck: Duration,
+    /// When it ends, which no change tells.
+    recheck: Option<Duration>,
 }
 
-/// Whether a change of another object concerns a token.
-pub(crate) fn concerns(touched: &Touched, token: &RuntimeToken) -> bool {
-    let here = Some(&touched.namespace) == token.metadata.namespace.as_ref();
-    here && match touched.kind {
-        Kind::Team => token.spec.team_ref.name == touched.name,
-        Kind::AmazonConnection => token.spec.scope.connections.contains(&touched.name),
-        _ => false,
+/// The tokens that a change of another object concerns.
+pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    match touched.name.kind {
+        Kind::Team | Kind::AmazonConnection => stores.runtime_tokens.looking_at(&touched.name),
+        _ => Vec::new(),
     }
 }
 
@@ -58,7 +56,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, token: RuntimeToken) -> Res
     let plan =
         plan(&Observed { token: &token, team: team.as_deref(), connections: &connections, now: Timestamp::now() });
     status::write(&context, &token, &plan.status, &plan.contained_by).await?;
-    Ok(Action::requeue(plan.recheck))
+    Ok(plan.recheck.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// Decides.
@@ -74,7 +72,8 @@ fn plan(seen: &Observed<'_>) -> Plan {
     .collect();
     let (contained, stopped) = contained_states(&contained_by);
     let team = seen.team.and_then(|team| team.0.as_ref().ok());
-    let fault = runtime_token_fault(token, team, seen.now);
+    let connections = seen.connections.iter().filter_map(|named| named.connection);
+    let fault = runtime_token_fault(token, team, connections, seen.now);
     let ready = stopped.unwrap_or_else(|| match fault {
         Some(fault) => State::no(READY, fault.reason(), fault.to_string()),
         None => scope::ready(&token.spec.team_ref.name, &token.spec.scope, seen.connections),
@@ -85,7 +84,7 @@ fn plan(seen: &Observed<'_>) -> Plan {
         set(&mut status.conditions, state, generation, seen.now);
     }
     let left = Duration::try_from(token.spec.expires_at.0.duration_since(seen.now)).unwrap_or_default();
-    let recheck = if fault == Some(RuntimeTokenFault::Expired) || left.is_zero() { RECHECK } else { left.min(RECHECK) };
+    let recheck = (fault != Some(RuntimeTokenFault::Expired) && !left.is_zero()).then_some(left);
     Plan { status, contained_by, recheck }
 }
 
@@ -151,8 +150,8 @@ mod tests {
             let now = now() + SignedDuration::from_secs(later);
             plan(&Observed { token, team: Some(&acme), connections: &[], now }).recheck
         };
-        assert_eq!(recheck(&token(1), 3590), Duration::from_secs(10));
-        assert_eq!(recheck(&token(1), 0), RECHECK);
-        assert_eq!(recheck(&token(1), 3601), RECHECK, "what is over stays over");
+        assert_eq!(recheck(&token(1), 3590), Some(Duration::from_secs(10)));
+        assert_eq!(recheck(&token(1), 0), Some(Duration::from_secs(3600)));
+        assert_eq!(recheck(&token(1), 3601), None, "what is over stays over");
     }
 }

@@ -4,57 +4,72 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use audit::{Change, EntityChange, Reason};
 use crds::{
-    CredentialOwnerKind, SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential,
-    StoredCredentialSpec, Team, stored_credential_name,
+    AmazonApplication, AmazonConnection, CredentialOwnerKind, NamespacedReference, ProvenCredentials, SealedCredential,
+    SealedCredentialState, SealedCredentialStatus, StoredCredential, StoredCredentialSpec, StoredRotation, Team,
+    condition::{AUTHORIZED, is_true},
+    stored_credential_name,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{
-    Api, Resource,
-    api::PostParams,
-    runtime::{
-        controller::Action,
-        events::{Event, EventType},
-    },
-};
+use kube::{Api, Resource, api::PostParams, runtime::controller::Action};
 use seal::{Binding, Keyset, OpenedInput, PrivateKey, StoredBinding, input_key_id, open_input};
 use sha2::{Digest, Sha256};
 
-use self::plan::{Fault, NewCredential, Observed, Target, plan};
+use self::plan::{Fault, History, NewCredential, Observed, Target, plan};
 use crate::{
     controller::Context,
     credential::field,
+    dependents::Name,
     error::ReconcileError,
-    status,
-    stores::{Guarded, Kind, Touched, read},
+    status::{self, Event},
+    stores::{Guarded, Kind, Stores, Touched, owner_name, read},
     subject::{Subject, containment, entity, reference, target},
 };
-
-const RECHECK: Duration = Duration::from_secs(600);
 
 /// Annotation of a StoredCredential: a digest of the input it came from. A sealed time is whatever the sealer says, so it
 /// alone does not tell two inputs apart.
 const INPUT: &str = "internal.openteam.dev/input";
 
-/// Whether a change of another object concerns an input.
-pub(crate) fn concerns(touched: &Touched, sealed: &SealedCredential) -> bool {
-    let of = &sealed.spec.r#for;
-    let kind = match of.kind {
-        CredentialOwnerKind::AmazonApplication => Kind::AmazonApplication,
-        CredentialOwnerKind::AmazonConnection => Kind::AmazonConnection,
-    };
-    let here = Some(&touched.namespace) == sealed.metadata.namespace.as_ref();
-    here && match touched.kind {
-        Kind::StoredCredential => touched.name == stored_credential_name(of, sealed.spec.field),
+/// The inputs that a change of another object concerns.
+pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    let Touched { name, of } = touched;
+    let inputs = |name: &Name| stores.sealed.looking_at(name);
+    match (name.kind, of) {
+        (Kind::StoredCredential, Some(of)) => inputs(&owner_name(Some(&name.namespace), of)),
+        (Kind::AmazonConnection | Kind::AmazonApplication, _) => inputs(name),
         // A contained Team contains its connections.
-        Kind::Team => of.kind == CredentialOwnerKind::AmazonConnection,
-        touched_kind => touched_kind == kind && touched.name == of.name,
+        (Kind::Team, _) => {
+            let connections = stores.connections.looking_at(name);
+            let name = |it: &Arc<NamespacedReference>| Name::new(Kind::AmazonConnection, Some(&it.namespace), &it.name);
+            connections.iter().flat_map(|connection| inputs(&name(connection))).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+/// Whether an input may become its target's credential in a moment: it was not judged yet, or waited for what is there
+/// now.
+pub(crate) fn is_under_way(sealed: &SealedCredential) -> bool {
+    let judged = sealed.status.as_ref().filter(|status| status.observed_generation == sealed.metadata.generation);
+    judged.is_none_or(|status| {
+        status.state == Some(SealedCredentialState::Waiting) && status.reason.as_deref() == Some(plan::TARGET_NOT_FOUND)
+    })
+}
+
+/// Whether an input is in use and was said to be: then it need not be opened again to know that.
+fn rests(sealed: &SealedCredential, input: &str, stored: Option<&StoredCredential>) -> bool {
+    let Some((stored, status)) = stored.zip(sealed.status.as_ref()) else { return false };
+    let of = &sealed.spec.r#for;
+    status.state == Some(SealedCredentialState::Accepted)
+        && status.observed_generation == sealed.metadata.generation
+        && status.sealed_at.as_ref() == Some(&stored.spec.sealed_at)
+        && status.message == Some(plan::accepted(of.kind.as_str(), &of.name, stored.spec.generation))
+        && plan::came_from(stored, input)
 }
 
 /// One pass.
@@ -65,12 +80,29 @@ pub(crate) async fn reconcile(context: Arc<Context>, sealed: SealedCredential) -
     let name = reference(&sealed.metadata);
     let found = find_target(&context, &sealed);
     let stored = context.stores.stored(&name.namespace, &stored_credential_name(&sealed.spec.r#for, sealed.spec.field));
+    let input = digest(&sealed);
+    if rests(&sealed, &input, read(stored.as_ref())) {
+        context.applied.forget(&name, &SealedCredential::kind(&()));
+        return Ok(Action::await_change());
+    }
+    let sealed = match sealed.spec.ciphertext.starts_with(DIGEST) {
+        true => {
+            let api: Api<SealedCredential> = Api::namespaced(context.client.clone(), &name.namespace);
+            let found =
+                api.get_opt(&name.name).await.map_err(ReconcileError::about(format!("SealedCredential {name}")))?;
+            let Some(sealed) = found else { return Ok(Action::await_change()) };
+            sealed
+        }
+        false => sealed,
+    };
+    let input = digest(&sealed);
     let opened = open(&context.sealing_keys, &sealed);
     let plan = plan(&Observed {
         sealed: &sealed,
-        input: &digest(&sealed),
+        input: &input,
         target: found.as_ref().map_or(&Target::Absent, |found| &found.target),
         stored: read(stored.as_ref()),
+        history: found.as_ref().map_or(&History::default(), |found| &found.history),
         opened: opened.as_ref().map(|opened| opened.sealed_at_ms).map_err(|&fault| fault),
         now: Timestamp::now(),
     });
@@ -78,7 +110,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, sealed: SealedCredential) -
         store(&context, &sealed, found, new, opened).await?;
     }
     write_status(&context, &sealed, found.as_ref(), &plan.status).await?;
-    Ok(Action::requeue(plan.recheck.unwrap_or(RECHECK)))
+    Ok(plan.recheck.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// What an input is for, as far as it is there.
@@ -86,6 +118,7 @@ struct Found {
     target: Target,
     owner: OwnerReference,
     event_target: Option<audit::Target>,
+    history: History,
 }
 
 fn find_target(context: &Context, sealed: &SealedCredential) -> Option<Found> {
@@ -94,20 +127,48 @@ fn find_target(context: &Context, sealed: &SealedCredential) -> Option<Found> {
     match sealed.spec.r#for.kind {
         CredentialOwnerKind::AmazonApplication => {
             let reference = crds::NamespacedReference { namespace: namespace.to_owned(), name: name.clone() };
-            found(read(context.stores.application(&reference).as_ref())?, None)
+            let application = context.stores.application(&reference);
+            let application = read(application.as_ref())?;
+            found(application, None, || of_secret(context, application))
         }
         CredentialOwnerKind::AmazonConnection => {
             let connection = context.stores.connection(namespace, name);
             let connection = read(connection.as_ref())?;
             let team = context.stores.team(namespace, &connection.spec.team_ref.name);
-            found(connection, team.as_deref())
+            found(connection, team.as_deref(), || of_token(connection, team.as_deref().map(Resource::meta)))
         }
     }
 }
 
+/// Of a client secret: the newest that Amazon accepted for any connection.
+fn of_secret(context: &Context, application: &AmazonApplication) -> History {
+    let name = reference(&application.metadata);
+    let name = Name::new(Kind::AmazonApplication, Some(&name.namespace), &name.name);
+    let connections = context.stores.connections.looking_at(&name);
+    let connections = connections.iter().filter_map(|it| context.stores.connection(&it.namespace, &it.name));
+    let accepted =
+        connections.filter_map(|connection| accepted(read(Some(&connection))?).map(|with| with.client_secret));
+    History { accepted: accepted.max(), ..History::default() }
+}
+
+fn of_token(connection: &AmazonConnection, team: Option<&ObjectMeta>) -> History {
+    let rotation = connection.status.as_ref().and_then(|status| status.rotation.clone());
+    History {
+        accepted: accepted(connection).map(|with| with.refresh_token),
+        rotating: access::rotation_outstanding(connection, team),
+        rotation: rotation.map(|it| StoredRotation { value: it.value, team_value: it.team_value, at: it.at }),
+    }
+}
+
+/// The credentials that Amazon accepted last, unless it refused them since.
+fn accepted(connection: &AmazonConnection) -> Option<&ProvenCredentials> {
+    let status = connection.status.as_ref()?;
+    status.proven.as_ref().filter(|_| is_true(&status.conditions, AUTHORIZED))
+}
+
 /// The application of a connection does not count here: containing it stops all its connections, but what they are
 /// stays their Team's to change.
-fn found<K: Subject>(object: &K, team: Option<&Guarded<Team>>) -> Option<Found> {
+fn found<K: Subject>(object: &K, team: Option<&Guarded<Team>>, history: impl FnOnce() -> History) -> Option<Found> {
     if object.meta().deletion_timestamp.is_some() {
         return None;
     }
@@ -117,6 +178,7 @@ fn found<K: Subject>(object: &K, team: Option<&Guarded<Team>>) -> Option<Found> 
         target: by.map_or(Target::Free, |by| Target::Contained(by.to_string())),
         owner: object.controller_owner_ref(&())?,
         event_target: target(object).ok().flatten(),
+        history: history(),
     })
 }
 
@@ -142,7 +204,24 @@ fn credential_text(opened: &OpenedInput) -> Option<&str> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(text)
 }
 
+/// Begins what stands in the place of a ciphertext that is not kept. No ciphertext has a colon.
+const DIGEST: &str = "digest:";
+
+/// Keeps of an input that is in use only the digest of its ciphertext: there are as many as connections, of 2 KB each.
+pub(crate) fn shorten(sealed: &mut SealedCredential) {
+    let accepted = sealed.status.as_ref().filter(|status| {
+        status.state == Some(SealedCredentialState::Accepted)
+            && status.observed_generation == sealed.metadata.generation
+    });
+    if accepted.is_some() {
+        sealed.spec.ciphertext = format!("{DIGEST}{}", digest(sealed));
+    }
+}
+
 fn digest(sealed: &SealedCredential) -> String {
+    if let Some(digest) = sealed.spec.ciphertext.strip_prefix(DIGEST) {
+        return digest.to_owned();
+    }
     HEXLOWER.encode(&Sha256::digest(sealed.spec.ciphertext.as_bytes())[..16])
 }
 
@@ -167,7 +246,7 @@ async fn store(
     let name = reference(&object.metadata);
     let api: Api<StoredCredential> = Api::namespaced(context.client.clone(), &name.namespace);
     write(&api, &object).await?;
-    tracing::info!(stored_credential = %name, generation, "credential stored");
+    tracing::info!(kind = "StoredCredential", object = %name, generation, "credential stored");
     Ok(())
 }
 
@@ -216,6 +295,11 @@ fn stored_credential(
             not_before: new.sealed_at.clone(),
             data: secret.data,
             wrap: secret.wrap,
+            retired: false,
+            destroyed: false,
+            previous: new.previous.clone(),
+            rotation: new.rotation.clone(),
+            told: new.told.clone(),
         },
     })
 }
@@ -228,10 +312,9 @@ async fn write_status(
     new: &SealedCredentialStatus,
 ) -> Result<(), ReconcileError> {
     let old = sealed.status.clone().unwrap_or_default();
-    if old == *new {
+    if old == *new || !status::apply(context, sealed, new).await? {
         return Ok(());
     }
-    status::apply(context, sealed, new).await?;
     let settled = (new.state, &new.reason, new.observed_generation);
     if settled == (old.state, &old.reason, old.observed_generation) {
         return Ok(());
@@ -250,13 +333,16 @@ async fn write_status(
         let target = found.and_then(|found| found.event_target.clone());
         context.recorder.record_later(EntityChange { correlation: None, target, entity, change });
     }
+    // Of one that is in use its target tells.
+    if new.state == Some(SealedCredentialState::Accepted) {
+        return Ok(());
+    }
     let warns = matches!(new.state, Some(SealedCredentialState::Refused | SealedCredentialState::Superseded));
     let event = Event {
-        type_: if warns { EventType::Warning } else { EventType::Normal },
+        warns,
         reason: new.reason.clone().unwrap_or_default(),
         note: new.message.clone(),
         action: "Open".to_owned(),
-        secondary: None,
     };
     status::publish(context, sealed, event).await;
     Ok(())

@@ -33,12 +33,14 @@ pub(crate) trait Subject:
     fn conditions(status: &Self::Status) -> &[Condition];
     /// The same, to change.
     fn conditions_mut(status: &mut Self::Status) -> &mut Vec<Condition>;
+    /// Takes out what, besides conditions, gateways write into a status.
+    fn leave_to_gateways(_status: &mut Self::Status) {}
     /// The Team it belongs to, in its namespace.
     fn team(&self) -> Option<&str>;
 }
 
 macro_rules! subject {
-    ($kind:ident, $status:ident, |$object:ident| $team:expr) => {
+    ($kind:ident, $status:ident, |$object:ident| $team:expr $(, $others:item)?) => {
         impl Subject for $kind {
             const KIND: audit::Kind = audit::Kind::$kind;
             const ACCESS: access::Kind = access::Kind::$kind;
@@ -55,13 +57,23 @@ macro_rules! subject {
                 let $object = self;
                 $team
             }
+
+            $($others)?
         }
     };
 }
 
 subject!(Team, TeamStatus, |team| team.metadata.name.as_deref());
 subject!(AmazonApplication, AmazonApplicationStatus, |_application| None);
-subject!(AmazonConnection, AmazonConnectionStatus, |connection| Some(&connection.spec.team_ref.name));
+subject!(
+    AmazonConnection,
+    AmazonConnectionStatus,
+    |connection| Some(&connection.spec.team_ref.name),
+    fn leave_to_gateways(status: &mut crds::AmazonConnectionStatus) {
+        status.refreshed_with = None;
+        status.exposed_until = None;
+    }
+);
 subject!(AgentGrant, AgentGrantStatus, |grant| Some(&grant.spec.team_ref.name));
 subject!(RuntimeToken, RuntimeTokenStatus, |token| Some(&token.spec.team_ref.name));
 

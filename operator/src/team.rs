@@ -1,47 +1,55 @@
 //! Team: its status, and the ConfigMap that tells the clients in its namespace where the gateway is.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use access::Containment;
 use crds::{
-    Team, TeamStatus,
+    NamespacedReference, Rotation, Team, TeamStatus, annotation,
     condition::{READY, State, set},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
 };
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
     runtime::controller::Action,
 };
+use process::mail::EmailAddress;
 
 use crate::{
     controller::Context,
+    dependents::Name,
     error::ReconcileError,
     status::{self, MANAGER},
-    stores::{GATEWAY_CONFIG, Kind, Touched, read},
+    stores::{GATEWAY_CONFIG, Kind, Stores, Touched, read},
     subject::{Subject, contained_states, containment, reference},
 };
 
-const RECHECK: Duration = Duration::from_secs(600);
+/// The addresses of a Team that can be written to.
+pub(crate) fn contacts(team: Option<&Team>) -> Vec<EmailAddress> {
+    let contacts = team.map(|team| &team.spec.contacts[..]).unwrap_or_default();
+    contacts.iter().filter_map(|contact| contact.parse().ok()).collect()
+}
 
-/// Whether a change of another object concerns a Team.
-pub(crate) fn concerns(touched: &Touched, team: &Team) -> bool {
-    // Other Teams of the namespace share the ConfigMap's ownership.
-    [Kind::ConfigMap, Kind::Team].contains(&touched.kind)
-        && Some(&touched.namespace) == team.metadata.namespace.as_ref()
+/// The Teams that a change of another object concerns: those of a namespace share its ConfigMap's ownership.
+pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
+    match touched.name.kind {
+        Kind::Team | Kind::ConfigMap => stores.teams.looking_at(&Name::namespace(Some(&touched.name.namespace))),
+        _ => Vec::new(),
+    }
 }
 
 /// One pass.
 pub(crate) async fn reconcile(context: Arc<Context>, team: Team) -> Result<Action, ReconcileError> {
-    let (status, contained_by) = plan(&team, Timestamp::now());
+    let NamespacedReference { namespace, name } = reference(&team.metadata);
+    let own = Name::new(Kind::Team, Some(&namespace), &name);
+    let (status, contained_by) = plan(&team, context.stores.newest_token(&own), Timestamp::now());
     status::write(&context, &team, &status, &contained_by).await?;
 
-    let namespace = reference(&team.metadata).namespace;
-    let teams = context.stores.teams.state_filter(|other| other.meta().namespace.as_ref() == Some(&namespace));
+    let teams = context.stores.teams_in(&namespace);
     let owners = teams.iter().filter_map(|team| owner(team.meta())).collect();
     let wanted = gateway_config(&namespace, owners, &context.gateway_url, &context.authority);
     let found = context.stores.gateway_config(&namespace);
@@ -51,11 +59,27 @@ pub(crate) async fn reconcile(context: Arc<Context>, team: Team) -> Result<Actio
             .await
             .map_err(ReconcileError::about(format!("ConfigMap {namespace}/{GATEWAY_CONFIG}")))?;
     }
-    Ok(Action::requeue(RECHECK))
+    Ok(Action::await_change())
+}
+
+/// The last rotation: once per new value, and of one that was there from the start nothing dies. Connections rotate by
+/// themselves, they look at the same annotation.
+fn rotation(team: &Team, newest_token: Option<Timestamp>, now: Timestamp) -> Option<Rotation> {
+    let before = team.status.as_ref().and_then(|status| status.rotation.clone());
+    let value = annotation::rotate(&team.metadata).map(str::to_owned);
+    if value.is_none() || before.as_ref().is_some_and(|before| before.value == value) {
+        return before;
+    }
+    // No clock that is behind the apiserver's lets a token outlive it.
+    let at = newest_token.map_or(now, |newest| newest.max(now));
+    // As it is kept: with nanoseconds it would differ from itself once it was written.
+    let at = Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at);
+    let at = team.status.as_ref().map(|_| MicroTime(at));
+    Some(Rotation { value, team_value: None, at: at.or(before.and_then(|before| before.at)) })
 }
 
 /// Decides on the status.
-fn plan(team: &Team, now: Timestamp) -> (TeamStatus, Vec<Containment>) {
+fn plan(team: &Team, newest_token: Option<Timestamp>, now: Timestamp) -> (TeamStatus, Vec<Containment>) {
     let generation = team.metadata.generation;
     let contained_by: Vec<Containment> = containment(Team::ACCESS, &team.metadata).into_iter().collect();
     let (contained, stopped) = contained_states(&contained_by);
@@ -65,6 +89,7 @@ fn plan(team: &Team, now: Timestamp) -> (TeamStatus, Vec<Containment>) {
     });
     let mut status = team.status.clone().unwrap_or_default();
     status.observed_generation = generation;
+    status.rotation = rotation(team, newest_token, now);
     for state in [ready, contained] {
         set(&mut status.conditions, state, generation, now);
     }
@@ -118,7 +143,7 @@ fn differs(found: Option<&ConfigMap>, wanted: &ConfigMap) -> bool {
 mod tests {
     use crds::{
         RuntimeTokenLimits,
-        annotation::DISABLE,
+        annotation::{DISABLE, ROTATE},
         condition::{CONTAINED, find},
     };
 
@@ -143,12 +168,32 @@ mod tests {
             (contained, "Contained", "Disabled"),
             (senseless, "InvalidMaxTtl", "NotContained"),
         ] {
-            let (status, _) = plan(&team, now());
+            let (status, _) = plan(&team, None, now());
             assert_eq!(find(&status.conditions, READY).unwrap().reason, ready);
             assert_eq!(find(&status.conditions, CONTAINED).unwrap().reason, is_contained);
             let written = Team { status: Some(status.clone()), ..team };
-            assert_eq!(plan(&written, now() + jiff::SignedDuration::from_secs(60)).0, status);
+            assert_eq!(plan(&written, None, now() + jiff::SignedDuration::from_secs(60)).0, status);
         }
+    }
+
+    #[test]
+    fn a_team_is_rotated_once_per_new_value_and_not_by_what_was_there_from_the_start() {
+        let mut team = team("acme");
+        let annotate = |team: &mut Team, value: Option<&str>| {
+            team.metadata.annotations = value.map(|value| [(ROTATE.to_owned(), value.to_owned())].into());
+        };
+        annotate(&mut team, Some("1"));
+        let mut seen = Vec::new();
+        let steps = [(Some("1"), None), (Some("2"), None), (Some("2"), None), (None, None), (Some("2"), None)];
+        for (second, (value, newest)) in (0..).zip(steps.into_iter().chain([(Some("3"), Some(90))])) {
+            annotate(&mut team, value);
+            let at = |second| now() + jiff::SignedDuration::from_secs(second);
+            team.status = Some(plan(&team, newest.map(at), at(second)).0);
+            let rotation = team.status.as_ref().unwrap().rotation.clone().unwrap();
+            seen.push((rotation.value.unwrap(), rotation.at.map(|at| at.0.duration_since(now()).as_secs())));
+        }
+        let expected = [("1", None), ("2", Some(1)), ("2", Some(1)), ("2", Some(1)), ("2", Some(1)), ("3", Some(90))];
+        assert_eq!(seen, expected.map(|(value, at)| (value.to_owned(), at)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Common {
     #[arg(long, default_value = "/etc/openteam/settings")]
     pub settings: PathBuf,
 
-    /// Where to answer /livez and /readyz, in plain HTTP.
+    /// Where to answer /livez, /readyz and /metrics, in plain HTTP.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub probes: SocketAddr,
 

@@ -16,6 +16,9 @@ use kube::{
 };
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
+use tracing::Instrument;
+
+use crate::traces::TARGET;
 
 /// How long an answer is kept. The apiserver keeps its own for about as long: a deleted pod's token is accepted for up
 /// to 20 s in all (docs/security.md).
@@ -87,7 +90,10 @@ impl Reviewer {
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let answer = match self.recall(&key) {
             Some(answer) => answer,
-            None => timeout(LIMIT, self.ask(key, token)).await.map_err(|_| Unauthenticated::Unavailable)??,
+            None => timeout(LIMIT, self.ask(key, token))
+                .instrument(span())
+                .await
+                .map_err(|_| Unauthenticated::Unavailable)??,
         };
         answer
             // The cache must not outlive the token.
@@ -131,6 +137,10 @@ impl Reviewer {
         self.keep(key, asked, answer.clone());
         Ok(answer)
     }
+}
+
+fn span() -> tracing::Span {
+    tracing::info_span!(target: TARGET, "token review", otel.kind = "client")
 }
 
 /// What a review vouches for: authenticated, for our audience (an apiserver that knows no audiences leaves the list

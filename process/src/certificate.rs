@@ -14,13 +14,19 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client, api::PostParams};
+use prometheus_client::metrics::gauge::Gauge;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::metrics::Metrics;
 
 /// The signer of role certificates (Kubernetes, "Certificates and Certificate Signing Requests").
 pub const SIGNER: &str = "openteam.dev/role";
@@ -58,10 +64,13 @@ pub enum CertificateError {
 
 /// Everything made from one certificate.
 struct Issued {
+    authorities: Vec<CertificateDer<'static>>,
     server: Arc<ServerConfig>,
     mutual: Arc<ServerConfig>,
     client: ClientConfig,
     renew_at: Instant,
+    /// Seconds since 1970.
+    expires: i64,
 }
 
 /// The role certificate of this process, kept renewed.
@@ -69,14 +78,31 @@ pub struct RoleCertificate {
     role: Role,
     client: Client,
     issued: ArcSwap<Issued>,
+    expiry: Gauge,
+    wanted_anew: Notify,
 }
 
 impl RoleCertificate {
-    /// Asks for a certificate until there is one: with the operator down a new process waits.
-    pub async fn obtain(client: Client, role: Role) -> Arc<Self> {
+    /// Asks for a certificate until there is one: with the operator down a new process waits. From then on `metrics` tell
+    /// when it ends.
+    pub async fn obtain(client: Client, role: Role, metrics: &Metrics) -> Arc<Self> {
         loop {
             match issue(&client, role).await {
-                Ok(issued) => return Arc::new(Self { role, client, issued: ArcSwap::from_pointee(issued) }),
+                Ok(issued) => {
+                    let expiry = metrics.register(
+                        "role_certificate_expiry_timestamp_seconds",
+                        "When this process's certificate ends, in seconds since 1970; renewed 12 hours before",
+                        Gauge::default(),
+                    );
+                    expiry.set(issued.expires);
+                    return Arc::new(Self {
+                        role,
+                        client,
+                        issued: ArcSwap::from_pointee(issued),
+                        expiry,
+                        wanted_anew: Notify::new(),
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "no role certificate yet");
                     sleep(RETRY_AFTER).await;
@@ -88,9 +114,14 @@ impl RoleCertificate {
     /// Renews it at half its life, for as long as the future is polled. The old one serves on until then.
     pub async fn keep_renewed(self: Arc<Self>) {
         loop {
-            sleep_until(self.issued.load().renew_at).await;
+            let renew_at = self.issued.load().renew_at;
+            tokio::select! {
+                () = sleep_until(renew_at) => {}
+                () = self.wanted_anew.notified() => {}
+            }
             match issue(&self.client, self.role).await {
                 Ok(issued) => {
+                    self.expiry.set(issued.expires);
                     self.issued.store(Arc::new(issued));
                     tracing::info!("role certificate renewed");
                 }
@@ -100,6 +131,18 @@ impl RoleCertificate {
                 }
             }
         }
+    }
+
+    /// Renews it now: whoever calls trusts another authority than the one that signed it.
+    pub fn renew_now(&self) {
+        self.wanted_anew.notify_one();
+    }
+
+    /// Whether a bundle of authorities (PEM) holds the one that signed it.
+    #[must_use]
+    pub fn is_trusted_by(&self, bundle: &[u8]) -> bool {
+        let issued = self.issued.load();
+        CertificateDer::pem_slice_iter(bundle).flatten().any(|trusted| issued.authorities.contains(&trusted))
     }
 
     /// For a listener whose callers have no certificate.
@@ -171,8 +214,9 @@ fn prepare(pem: &[u8], key: &KeyPair) -> Result<Issued, CertificateError> {
         .into_iter();
     let leaf = certificates.next().ok_or_else(|| unusable(&"it is empty"))?;
     let mut roots = RootCertStore::empty();
-    for authority in certificates {
-        roots.add(authority).map_err(|error| unusable(&error))?;
+    let authorities: Vec<_> = certificates.collect();
+    for authority in &authorities {
+        roots.add(authority.clone()).map_err(|error| unusable(&error))?;
     }
     if roots.is_empty() {
         return Err(unusable(&"it names no authority to trust"));
@@ -194,6 +238,7 @@ fn prepare(pem: &[u8], key: &KeyPair) -> Result<Issued, CertificateError> {
         Ok::<_, CertificateError>(Arc::new(config))
     };
     Ok(Issued {
+        authorities,
         server: server(ServerConfig::builder().with_no_client_auth())?,
         mutual: server(ServerConfig::builder().with_client_cert_verifier(verifier))?,
         client: ClientConfig::builder()
@@ -201,6 +246,7 @@ fn prepare(pem: &[u8], key: &KeyPair) -> Result<Issued, CertificateError> {
             .with_client_auth_cert(chain.clone(), private())
             .map_err(|error| unusable(&error))?,
         renew_at: Instant::now() + Duration::from_secs(left / 2),
+        expires,
     })
 }
 

@@ -85,6 +85,12 @@ impl Currency {
         proof.settle();
     }
 
+    /// The version up to which the stream has shown everything; 0 before the first list.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.proof().reached
+    }
+
     /// How old the view is at most, `None` while nothing was proven yet.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {

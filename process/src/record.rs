@@ -7,9 +7,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use audit::{Delivery, Name, Origin, Recorder, Role};
+use audit::{Delivery, Https, Name, Origin, Recorder, Role, Transport};
 
-use crate::{arguments::RecorderAddress, certificate::RoleCertificate};
+use crate::{arguments::RecorderAddress, certificate::RoleCertificate, metrics::Metrics};
 
 /// How long a client is used before one with the then current certificate takes its place.
 const CLIENT_LIFE: Duration = Duration::from_secs(60);
@@ -24,22 +24,42 @@ pub fn connect(
     pod: Name,
     namespace: &str,
     address: &RecorderAddress,
-    certificate: Arc<RoleCertificate>,
+    transport: Arc<dyn Transport>,
+    metrics: &Metrics,
 ) -> (Recorder, Delivery) {
+    let origin = Origin { role, pod, version: VERSION };
+    let (recorder, delivery) =
+        Recorder::new(audit::Settings { origin, recorders: vec![address.base(namespace)], transport });
+    let told = recorder.metrics().clone();
+    metrics.register("record_wait_seconds", "How long what may only happen once it is recorded waited", told.wait);
+    metrics.register("record_failures", "What did not happen because it could not be recorded", told.failures);
+    metrics.register("record_dropped", "Events lost because too many waited for a recorder", told.dropped);
+    metrics.register("record_queue", "Events that wait to be sent to a recorder", told.queue);
+    (recorder, delivery)
+}
+
+/// What brings events to the recorders.
+#[must_use]
+pub fn https(namespace: &str, address: &RecorderAddress, certificate: Arc<RoleCertificate>) -> Arc<dyn Transport> {
+    Arc::new(Https::new(clients(namespace, address, certificate)))
+}
+
+/// Gives a client for recorders, with the certificate of the time.
+pub fn clients(
+    namespace: &str,
+    address: &RecorderAddress,
+    certificate: Arc<RoleCertificate>,
+) -> impl Fn() -> reqwest::Client + Send + Sync + use<> {
     let base = address.base(namespace);
     let at = address.recorder_connect.map(|at| (base.host_str().unwrap_or_default().to_owned(), at));
     let make = move || (Instant::now(), client(&certificate, at.as_ref()));
     let current = ArcSwap::from_pointee(make());
-    Recorder::new(audit::Settings {
-        origin: Origin { role, pod, version: VERSION },
-        recorders: vec![base],
-        client: Arc::new(move || {
-            if current.load().0.elapsed() > CLIENT_LIFE {
-                current.store(Arc::new(make()));
-            }
-            current.load().1.clone()
-        }),
-    })
+    move || {
+        if current.load().0.elapsed() > CLIENT_LIFE {
+            current.store(Arc::new(make()));
+        }
+        current.load().1.clone()
+    }
 }
 
 #[expect(clippy::expect_used, reason = "fails only for TLS settings that were already used to serve")]

@@ -131,3 +131,6 @@ fn peer(certificate: &[u8]) -> Option<Peer> {
     let only = uris.next()?;
     uris.next().is_none().then(|| only.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests;

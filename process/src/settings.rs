@@ -1,4 +1,7 @@
-//! The settings all roles read: ConfigMap `openteam`, mounted as a directory with one file a key.
+//! The settings all roles read at their start: ConfigMap `openteam`, mounted as a directory with one file a key.
+
+mod faults;
+mod mail;
 
 use std::{
     collections::BTreeMap,
@@ -9,22 +12,153 @@ use std::{
 
 use url::Url;
 
+pub use faults::{Fault, Faults};
+
+use crate::mail::{EmailAddress, SmtpServer};
+
 /// What the ConfigMap `openteam` says, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// `evidenceUrl`: where the operator copies evidence of incidents to. Default: nowhere; recorders keep it.
+    pub evidence_url: Option<Url>,
     /// `stalenessLimit`: how old a gateway's view of the cluster may be before it refuses everything. 5s to 5m,
     /// default 10s.
     pub staleness_limit: Duration,
     /// `gatewayUrl`: the address agents call, told to them by ConfigMap `openteam-gateway`. Default: the gateway's
     /// Service.
     pub gateway_url: Option<Url>,
+    /// `logLevel`: what is logged. Default info.
+    pub log_level: LogLevel,
+    /// `tracesEndpoint`: where OpenTelemetry traces are sent, by OTLP over HTTP. Default: nowhere, and none are made.
+    pub traces_endpoint: Option<Url>,
+    /// `tracesRatio`: the share of traces that is kept, 0 to 1. Default 0.01.
+    pub traces_ratio: f64,
+    /// `smtpUrl`: the server that mail is given to. Default: none, and nobody is written to.
+    pub smtp_url: Option<SmtpServer>,
+    /// `smtpFrom`: the address that mail comes from.
+    pub smtp_from: Option<EmailAddress>,
+    /// `smtpCaBundle`: PEM of the only authorities that the server's certificate may be of. Default: the system's.
+    pub smtp_ca_bundle: Option<String>,
+    /// `incidentContact`: who is written to about every incident.
+    pub incident_contact: Option<EmailAddress>,
+    /// `amazonContact`: where Amazon wants to be told of incidents. OpenTeam only drafts the notice.
+    pub amazon_contact: Option<EmailAddress>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "everybody knows them")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl LogLevel {
+    const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// As users write it, and `tracing` reads it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { staleness_limit: Duration::from_secs(10), gateway_url: None }
+        Self {
+            evidence_url: None,
+            staleness_limit: Duration::from_secs(10),
+            gateway_url: None,
+            log_level: LogLevel::Info,
+            traces_endpoint: None,
+            traces_ratio: 0.01,
+            smtp_url: None,
+            smtp_from: None,
+            smtp_ca_bundle: None,
+            incident_contact: None,
+            amazon_contact: None,
+        }
     }
 }
+
+/// A key of the ConfigMap, for who wants to know what there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name.
+    pub key: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    set: fn(&mut Settings, &str) -> Result<(), String>,
+    told: fn(&Settings, namespace: &str) -> String,
+}
+
+impl Setting {
+    /// Its effective value, as it would be written; `namespace` is OpenTeam's own.
+    #[must_use]
+    pub fn value(&self, settings: &Settings, namespace: &str) -> String {
+        (self.told)(settings, namespace)
+    }
+}
+
+/// All settings there are, by name.
+pub const ALL: [Setting; 11] = [
+    mail::AMAZON_CONTACT,
+    Setting {
+        key: "evidenceUrl",
+        takes: "s3://BUCKET/PATH or file:///DIRECTORY",
+        does: "where the operator copies evidence of incidents to; it overwrites nothing there",
+        set: |settings, value| evidence_url(value).map(|it| settings.evidence_url = Some(it)),
+        told: |settings, _| settings.evidence_url.as_ref().map(Url::to_string).unwrap_or_default(),
+    },
+    Setting {
+        key: "gatewayUrl",
+        takes: "https://HOST or https://HOST:PORT",
+        does: "the address that agents call, told to them in each Team's namespace; a host that the gateway's certificate names",
+        set: |settings, value| gateway_url(value).map(|it| settings.gateway_url = Some(it)),
+        told: Settings::gateway_address,
+    },
+    mail::INCIDENT_CONTACT,
+    Setting {
+        key: "logLevel",
+        takes: "error, warn, info or debug",
+        does: "what the roles log",
+        set: |settings, value| log_level(value).map(|it| settings.log_level = it),
+        told: |settings, _| settings.log_level.as_str().to_owned(),
+    },
+    mail::SMTP_CA_BUNDLE,
+    mail::SMTP_FROM,
+    mail::SMTP_URL,
+    Setting {
+        key: "stalenessLimit",
+        takes: "5s to 5m",
+        does: "how old a gateway's view of the cluster may be before it refuses every call",
+        set: |settings, value| staleness_limit(value).map(|it| settings.staleness_limit = it),
+        told: |settings, _| crds::duration::format(settings.staleness_limit),
+    },
+    Setting {
+        key: "tracesEndpoint",
+        takes: "http://HOST:PORT or https://HOST:PORT, with a path other than /v1/traces if need be",
+        does: "the OpenTelemetry collector that traces are sent to by OTLP over HTTP; without it there are none",
+        set: |settings, value| traces_endpoint(value).map(|it| settings.traces_endpoint = Some(it)),
+        told: |settings, _| settings.traces_endpoint.as_ref().map(Url::to_string).unwrap_or_default(),
+    },
+    Setting {
+        key: "tracesRatio",
+        takes: "0 to 1",
+        does: "the share of traces that is sent",
+        set: |settings, value| traces_ratio(value).map(|it| settings.traces_ratio = it),
+        told: |settings, _| settings.traces_ratio.to_string(),
+    },
+];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +172,9 @@ pub enum SettingsError {
         #[source]
         source: io::Error,
     },
-    /// A key that no setting has.
-    #[error("ConfigMap openteam: {0} is not a setting; there are: gatewayUrl, stalenessLimit")]
-    Unknown(String),
-    /// A value that its setting cannot take.
-    #[error("ConfigMap openteam: {key}: {why}")]
-    Invalid {
-        /// The setting.
-        key: &'static str,
-        /// What is wrong with the value.
-        why: String,
-    },
+    /// Keys or values that are not right.
+    #[error("ConfigMap openteam: {0}")]
+    Faulty(Faults),
 }
 
 impl Settings {
@@ -64,100 +190,116 @@ impl Settings {
     /// Reads the directory. A missing directory is the default settings: the ConfigMap is optional.
     ///
     /// # Errors
-    /// Names the setting and what it takes.
+    /// Names every setting that is not right, and what it takes.
     pub fn read(directory: &Path) -> Result<Self, SettingsError> {
-        let unreadable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| SettingsError::Unreadable { path, source }
-        };
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(unreadable(directory)(error)),
-        };
-        let mut values = BTreeMap::new();
-        for entry in entries {
-            let path = entry.map_err(unreadable(directory))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // A mounted ConfigMap keeps its versions in directories that begin with two dots.
-            if name.starts_with("..") {
-                continue;
-            }
-            values.insert(name, fs::read_to_string(&path).map_err(unreadable(&path))?);
+        match check(&entries(directory)?) {
+            (settings, faults) if faults.is_empty() => Ok(settings),
+            (_, faults) => Err(SettingsError::Faulty(Faults(faults))),
         }
-        Self::parse(&values)
-    }
-
-    /// Checks the keys of the ConfigMap.
-    ///
-    /// # Errors
-    /// Names the setting and what it takes.
-    pub fn parse(values: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
-        let mut settings = Self::default();
-        for (key, value) in values {
-            let value = value.trim();
-            match key.as_str() {
-                "stalenessLimit" => settings.staleness_limit = staleness_limit(value)?,
-                "gatewayUrl" => settings.gateway_url = Some(gateway_url(value)?),
-                _ => return Err(SettingsError::Unknown(key.clone())),
-            }
-        }
-        Ok(settings)
     }
 }
 
-fn staleness_limit(value: &str) -> Result<Duration, SettingsError> {
-    let invalid = |why: String| SettingsError::Invalid { key: "stalenessLimit", why };
-    let limit = crds::duration::parse(value).map_err(|error| invalid(error.to_string()))?;
+/// The keys and values of a mounted ConfigMap.
+///
+/// # Errors
+/// [`SettingsError::Unreadable`].
+pub fn entries(directory: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SettingsError::Unreadable { path, source }
+    };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(unreadable(directory)(error)),
+    };
+    let mut values = BTreeMap::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable(directory))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // A mounted ConfigMap keeps its versions in directories that begin with two dots.
+        if name.starts_with("..") {
+            continue;
+        }
+        values.insert(name, fs::read_to_string(&path).map_err(unreadable(&path))?);
+    }
+    Ok(values)
+}
+
+/// Checks the keys of the ConfigMap: the settings, those that are not right at their defaults, and all that is wrong.
+#[must_use]
+pub fn check(values: &BTreeMap<String, String>) -> (Settings, Vec<Fault>) {
+    let mut settings = Settings::default();
+    let mut faults = Vec::new();
+    for (key, value) in values {
+        match ALL.iter().find(|setting| setting.key == key) {
+            Some(setting) => {
+                if let Err(why) = (setting.set)(&mut settings, value.trim()) {
+                    faults.push(Fault::Invalid { key: setting.key, why, takes: setting.takes });
+                }
+            }
+            None => faults.push(Fault::no_setting(key)),
+        }
+    }
+    faults.extend(mail::half_set(values));
+    (settings, faults)
+}
+
+fn evidence_url(value: &str) -> Result<Url, String> {
+    crate::storage::parse(value).map_err(|_| format!("{value:?} is not of that form"))
+}
+
+fn staleness_limit(value: &str) -> Result<Duration, String> {
+    let limit = crds::duration::parse(value).map_err(|error| error.to_string())?;
     // Below 5 s an ordinary watch would count as stale (it proves itself every 3 s); above 5 min containment means little.
     if !(Duration::from_secs(5)..=Duration::from_secs(300)).contains(&limit) {
-        return Err(invalid(format!("{value} is outside 5s to 5m")));
+        return Err(format!("{value:?} is out of range"));
     }
     Ok(limit)
 }
 
-fn gateway_url(value: &str) -> Result<Url, SettingsError> {
-    let invalid = |why: String| SettingsError::Invalid { key: "gatewayUrl", why };
-    let url: Url = value.parse().map_err(|error| invalid(format!("{value:?} is no address: {error}")))?;
-    if url.scheme() != "https" || url.host().is_none() || url.path() != "/" || url.query().is_some() {
-        return Err(invalid(format!("{value:?} must be https://HOST or https://HOST:PORT")));
+fn gateway_url(value: &str) -> Result<Url, String> {
+    let url = address(value)?;
+    if url.scheme() != "https" || url.path() != "/" {
+        return Err(format!("{value:?} is not of that form"));
+    }
+    Ok(url)
+}
+
+fn log_level(value: &str) -> Result<LogLevel, String> {
+    let level = LogLevel::ALL.into_iter().find(|level| level.as_str() == value);
+    level.ok_or_else(|| format!("{value:?} is no level"))
+}
+
+fn traces_endpoint(value: &str) -> Result<Url, String> {
+    let mut url = address(value)?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(format!("{value:?} is not of that form"));
+    }
+    if url.path() == "/" {
+        // Where OTLP 1.9, "OTLP/HTTP Request", has a collector listen.
+        url.set_path("/v1/traces");
+    }
+    Ok(url)
+}
+
+fn traces_ratio(value: &str) -> Result<f64, String> {
+    let ratio = value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| format!("{value:?} is no such number"))
+}
+
+/// An address with a host and without what does not belong in a ConfigMap, such as a password. Its errors do not repeat
+/// the value, which may hold one.
+fn address(value: &str) -> Result<Url, String> {
+    let url: Url = value.parse().map_err(|error| format!("it is no address ({error})"))?;
+    if url.host().is_none() {
+        return Err("it is an address without a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("an address here has no user, password, query or fragment".to_owned());
     }
     Ok(url)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(key: &str, value: &str) -> Result<Settings, SettingsError> {
-        Settings::parse(&[(key.to_owned(), value.to_owned())].into())
-    }
-
-    #[test]
-    fn settings_are_read_from_a_mounted_config_map() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("..data")).unwrap();
-        fs::write(directory.path().join("stalenessLimit"), "30s\n").unwrap();
-        fs::write(directory.path().join("gatewayUrl"), "https://gateway.example").unwrap();
-        let settings = Settings::read(directory.path()).unwrap();
-        assert_eq!(settings.staleness_limit, Duration::from_secs(30));
-        assert_eq!(settings.gateway_url.unwrap().as_str(), "https://gateway.example/");
-        assert_eq!(Settings::read(&directory.path().join("none")).unwrap(), Settings::default());
-    }
-
-    #[test]
-    fn what_cannot_be_right_is_refused_by_name() {
-        for (key, value) in [
-            ("stalenessLimit", "4s"),
-            ("stalenessLimit", "6m"),
-            ("stalenessLimit", "ten"),
-            ("gatewayUrl", "http://gateway.example"),
-            ("gatewayUrl", "https://gateway.example/path"),
-            ("gatewayUrl", "gateway"),
-            ("stalenesslimit", "10s"),
-        ] {
-            let message = parse(key, value).unwrap_err().to_string();
-            assert!(message.contains(key), "{message}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The index that decisions look at, kept current by watches.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -11,6 +11,12 @@ use arc_swap::ArcSwap;
 use crds::{AgentGrant, AmazonApplication, AmazonConnection, NamespacedReference, RuntimeToken, Team};
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet},
+    metrics::MetricType,
+};
+use rpds::RedBlackTreeMapSync;
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch as channel, task::JoinSet};
 
@@ -54,7 +60,7 @@ impl View {
         view.objects::<RuntimeToken>(client, tasks, "RuntimeToken", |index| &mut index.runtime_tokens);
         let shared = view.clone();
         view.follow::<Namespace>(client, tasks, "Namespace", move |change| {
-            shared.update(|index| apply_namespaces(Arc::make_mut(&mut index.namespaces), change));
+            shared.update(|index| apply_namespaces(&mut index.namespaces, change));
         });
         view
     }
@@ -86,7 +92,7 @@ impl View {
     {
         let view = self.clone();
         self.follow::<K>(client, tasks, kind, move |change| {
-            view.update(|index| apply(kind, Arc::make_mut(of(index)), change));
+            view.update(|index| apply(kind, of(index), change));
         });
     }
 
@@ -120,6 +126,12 @@ impl View {
         }
     }
 
+    /// The index, however old; for what is no decision.
+    #[must_use]
+    pub fn latest(&self) -> Arc<Index> {
+        self.index.load_full()
+    }
+
     /// Tells when anything changed; for answers that stream while an incident begins.
     #[must_use]
     pub fn changes(&self) -> channel::Receiver<u64> {
@@ -127,17 +139,91 @@ impl View {
     }
 }
 
-fn apply<K: kube::Resource<DynamicType = ()>>(
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
     kind: &'static str,
-    objects: &mut HashMap<NamespacedReference, Entry<K>>,
-    change: Change<K>,
-) {
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKindParsed {
+    kind: &'static str,
+    parsed: &'static str,
+}
+
+/// How many of these were read, and how many were not.
+fn counted<K>(objects: &Objects<K>) -> (usize, usize) {
+    let read = objects.values().filter(|entry| entry.read().is_some()).count();
+    (read, objects.size() - read)
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("View")
+    }
+}
+
+/// How old the view of each kind is, and what is in it, worked out at each scrape.
+impl Collector for View {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let now = Instant::now();
+        let watched: Vec<_> = {
+            let currencies = self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            currencies.iter().map(|(kind, currency)| (*kind, currency.age(now), currency.version())).collect()
+        };
+        let mut family = encoder.encode_descriptor(
+            "view_age_seconds",
+            "How old the view of a kind is at most; infinite before it was first seen",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (kind, age, _) in &watched {
+            let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
+            family.encode_family(&OfKind { kind })?.encode_gauge(&seconds)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "view_version",
+            "The resourceVersion up to which the view of a kind has every change",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (kind, _, version) in &watched {
+            let version = i64::try_from(*version).unwrap_or(i64::MAX);
+            family.encode_family(&OfKind { kind })?.encode_gauge(&version)?;
+        }
+        let index = self.latest();
+        let mut family = encoder.encode_descriptor(
+            "view_objects",
+            "Objects in the view; what depends on one that does not parse is refused",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (kind, (read, unreadable)) in [
+            ("Team", counted(&index.teams)),
+            ("AmazonApplication", counted(&index.applications)),
+            ("AmazonConnection", counted(&index.connections)),
+            ("AgentGrant", counted(&index.grants)),
+            ("RuntimeToken", counted(&index.runtime_tokens)),
+        ] {
+            for (parsed, count) in [("true", read), ("false", unreadable)] {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                family.encode_family(&OfKindParsed { kind, parsed })?.encode_gauge(&count)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn apply<K: kube::Resource<DynamicType = ()>>(kind: &'static str, objects: &mut Objects<K>, change: Change<K>) {
     match change.without_leaving() {
         Change::All(all) => *objects = all.into_iter().filter_map(|seen| entry(kind, seen)).collect(),
-        Change::Applied(seen) => objects.extend(entry(kind, seen)),
+        Change::Applied(seen) => {
+            if let Some((name, entry)) = entry(kind, seen) {
+                objects.insert_mut(name, entry);
+            }
+        }
         Change::Deleted(seen) => {
             if let Some((name, _)) = entry(kind, seen) {
-                objects.remove(&name);
+                objects.remove_mut(&name);
             }
         }
     }
@@ -161,10 +247,7 @@ fn name(meta: &ObjectMeta) -> Option<NamespacedReference> {
     Some(NamespacedReference { namespace: meta.namespace.clone()?, name: meta.name.clone()? })
 }
 
-fn apply_namespaces(
-    namespaces: &mut HashMap<String, std::collections::BTreeMap<String, String>>,
-    change: Change<Namespace>,
-) {
+fn apply_namespaces(namespaces: &mut RedBlackTreeMapSync<String, BTreeMap<String, String>>, change: Change<Namespace>) {
     let labels = |seen: Seen<Namespace>| {
         let meta = match seen {
             Ok(namespace) => namespace.metadata,
@@ -174,10 +257,14 @@ fn apply_namespaces(
     };
     match change {
         Change::All(all) => *namespaces = all.into_iter().filter_map(labels).collect(),
-        Change::Applied(seen) => namespaces.extend(labels(seen)),
+        Change::Applied(seen) => {
+            if let Some((name, labels)) = labels(seen) {
+                namespaces.insert_mut(name, labels);
+            }
+        }
         Change::Deleted(seen) => {
             if let Ok(namespace) = &seen {
-                namespaces.remove(&namespace.name_any());
+                namespaces.remove_mut(&namespace.name_any());
             }
         }
     }
@@ -202,9 +289,9 @@ mod tests {
     }
 
     fn seen(changes: Vec<Change<AgentGrant>>) -> usize {
-        let mut objects = HashMap::new();
+        let mut objects = Objects::default();
         changes.into_iter().for_each(|change| apply("AgentGrant", &mut objects, change));
-        objects.len()
+        objects.size()
     }
 
     #[test]
@@ -243,10 +330,38 @@ mod tests {
             }
             std::thread::yield_now();
         }
-        view.update(|index| apply("AgentGrant", Arc::make_mut(&mut index.grants), Change::Applied(Ok(grant(false)))));
+        view.update(|index| apply("AgentGrant", &mut index.grants, Change::Applied(Ok(grant(false)))));
         currency.answered(currency.question(Instant::now()), 1);
         currency.reached(1);
         drop(held_up);
-        assert_eq!(reader.join().unwrap().grants.len(), 1);
+        assert_eq!(reader.join().unwrap().grants.size(), 1);
+    }
+
+    #[test]
+    fn a_scrape_tells_how_old_the_view_is_and_what_does_not_parse() {
+        let seen = Arc::new(Currency::default());
+        let view = Arc::new(View {
+            index: ArcSwap::default(),
+            writing: Mutex::new(()),
+            currencies: Mutex::new(vec![("AgentGrant", seen.clone()), ("Team", Arc::default())]),
+            changes: channel::Sender::new(0),
+        });
+        view.update(|index| apply("AgentGrant", &mut index.grants, Change::Applied(Ok(grant(false)))));
+        let asked = Instant::now() - Duration::from_secs(3);
+        seen.answered(seen.question(asked), 1);
+        seen.reached(1);
+        let metrics = crate::metrics::Metrics::new(audit::Role::Gateway);
+        metrics.collect(view);
+        let text = metrics.text();
+        for line in [
+            "openteam_view_age_seconds{kind=\"AgentGrant\"} 3.",
+            "openteam_view_age_seconds{kind=\"Team\"} inf",
+            "openteam_view_version{kind=\"AgentGrant\"} 1",
+            "openteam_view_version{kind=\"Team\"} 0",
+            "openteam_view_objects{kind=\"AgentGrant\",parsed=\"true\"} 1",
+            "openteam_view_objects{kind=\"AgentGrant\",parsed=\"false\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 use std::{fmt::Debug, future, sync::Arc, time::Instant};
 
 use futures::{StreamExt, TryStreamExt, pin_mut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, ResourceExt,
     api::{ListParams, WatchEvent, WatchParams},
@@ -111,8 +112,26 @@ where
     Some(version)
 }
 
-fn seen<K>(guard: DeserializeGuard<K>) -> Seen<K> {
-    guard.0.map_err(Box::new)
+/// Takes off what no role reads and is often longer than the object itself: who wrote which field, and what
+/// `kubectl apply` applied last.
+pub fn slim(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+fn seen<K: kube::Resource>(guard: DeserializeGuard<K>) -> Seen<K> {
+    match guard.0 {
+        Ok(mut object) => {
+            slim(object.meta_mut());
+            Ok(object)
+        }
+        Err(mut invalid) => {
+            slim(&mut invalid.metadata);
+            Err(Box::new(invalid))
+        }
+    }
 }
 
 /// Follows the changes after `version` until they must be listed anew.

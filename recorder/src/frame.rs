@@ -11,7 +11,10 @@
 //! JSON holds no byte 0 and the first byte of every length is 0, so a frame never starts inside a payload: after
 //! damage the next frame is found by looking for one at each byte.
 
-use std::io::{self, Read};
+use std::{
+    fmt::Write,
+    io::{self, Read},
+};
 
 use audit::{Peer, wire::MAX_EVENT_BYTES};
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,14 @@ pub struct Record<P = Peer, E = Value> {
     pub sequence: u64,
     /// The event, as OCSF.
     pub event: E,
+}
+
+impl Record {
+    /// Appends one as JSON. `writer` and `event` are JSON already; an event stays as its writer wrote it.
+    pub(crate) fn write(into: &mut String, writer: &str, time: i64, sequence: u64, event: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(into, r#"{{"writer":{writer},"time":{time},"sequence":{sequence},"event":{event}}}"#);
+    }
 }
 
 /// Appends a frame. `false`, and nothing appended, when the payload is too long.
@@ -150,6 +161,15 @@ mod tests {
 
     fn frame(offset: u64, payload: &[u8]) -> Piece {
         Piece::Frame { offset, payload: payload.to_vec() }
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let writer = Peer { role: audit::Role::Gateway, pod: audit::Name::parse("gateway-0").unwrap() };
+        let mut payload = String::new();
+        Record::write(&mut payload, &serde_json::to_string(&writer).unwrap(), -1, 7, r#"{"a":"\"}"}"#);
+        let event = serde_json::json!({ "a": "\"}" });
+        assert_eq!(serde_json::from_str::<Record>(&payload).unwrap(), Record { writer, time: -1, sequence: 7, event });
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! each (group commit). A batch is stored as a whole or not at all.
 
 mod disk;
+mod metrics;
 mod recovery;
 mod writer;
 
@@ -25,6 +26,7 @@ pub use recovery::Recovery;
 pub(crate) use recovery::segments;
 
 use disk::Disk;
+use metrics::Metrics;
 use writer::{Append, Writer};
 
 /// Batches that may wait for the disk; each client has three requests under way at most.
@@ -40,6 +42,7 @@ struct Inner {
     appends: Option<mpsc::Sender<Append>>,
     thread: Option<JoinHandle<()>>,
     recovery: Recovery,
+    metrics: Metrics,
     origin: Origin,
     dir: PathBuf,
     /// Held as long as the journal is open.
@@ -120,12 +123,13 @@ impl Journal {
         })?;
         let (recovery, end) = recovery::recover(dir).map_err(failed)?;
         let owed = recovery.faults().into_iter().map(|fault| event(&origin, &fault.into())).collect();
-        let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed);
+        let metrics = Metrics::default();
+        let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed, metrics.clone());
         let (appends, queue) = mpsc::channel(QUEUE_LENGTH);
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(queue)).map_err(failed)?;
         let dir = dir.to_owned();
-        let inner = Inner { appends: Some(appends), thread: Some(thread), recovery, origin, dir, _lock: lock };
+        let inner = Inner { appends: Some(appends), thread: Some(thread), recovery, metrics, origin, dir, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -155,6 +159,16 @@ impl Journal {
     /// What opening found wrong.
     pub fn recovery(&self) -> &Recovery {
         &self.inner.recovery
+    }
+
+    /// What it tells about its disk.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// The pod it is in.
+    pub(crate) fn pod(&self) -> &str {
+        self.inner.origin.pod.as_str()
     }
 
     /// How many batches wait for the disk.

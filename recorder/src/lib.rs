@@ -2,13 +2,19 @@
 //!
 //! [`router`] takes events from clients that the role certificate names, [`Journal`] stores them and acknowledges
 //! past `fdatasync`, [`read`] prints what is stored. The events themselves are the business of the crate `audit`.
+//! Beside the journal [`Shelf`] keeps the evidence of incidents, whose form is the business of the crate `evidence`.
 
+mod extract;
 mod frame;
 mod journal;
+mod metrics;
 pub mod read;
 mod router;
 mod run;
+mod shelf;
 
+pub use extract::record_digest;
 pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};
 pub use router::router;
 pub use run::{Arguments, RunError, run};
+pub use shelf::{KeepError, Kept, Shelf};

@@ -1,4 +1,6 @@
-//! `POST /v1/events`, as `audit::wire` describes it.
+//! `POST /v1/events`, as `audit::wire` describes it; evidence, as `evidence::wire` does.
+
+mod evidence;
 
 use audit::{
     Peer, check,
@@ -13,12 +15,16 @@ use axum::{
     routing::post,
 };
 
-use crate::{AppendError, Journal};
+use crate::{AppendError, Journal, Shelf};
 
 /// The recorder's API. Whoever serves it puts the [`Peer`] of the client certificate into the request's
 /// extensions; without one every request is refused.
-pub fn router(journal: Journal) -> Router {
-    Router::new().route(EVENTS_PATH, post(store)).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(journal)
+pub fn router(journal: Journal, shelf: Shelf) -> Router {
+    Router::new()
+        .route(EVENTS_PATH, post(store))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(journal.clone())
+        .merge(evidence::router(journal, shelf))
 }
 
 async fn store(

@@ -12,7 +12,7 @@ use process::{
 };
 use tokio::net::TcpListener;
 
-use crate::{AppendError, Journal, OpenError, router};
+use crate::{AppendError, Journal, OpenError, Shelf, metrics, router};
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]
@@ -38,6 +38,9 @@ pub enum RunError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// There is no place for evidence.
+    #[error("directory for evidence cannot be made in {0}")]
+    Shelf(PathBuf, #[source] std::io::Error),
     /// Its own start could not be recorded.
     #[error("the recorder's start could not be recorded")]
     Append(#[source] AppendError),
@@ -57,6 +60,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let process = start(Role::Recorder, &arguments.common).await?;
     let origin = Origin { role: Role::Recorder, pod: process.pod.clone(), version: process::record::VERSION };
     let journal = Journal::open(&arguments.dir, origin)?;
+    let shelf = Shelf::open(&arguments.dir).map_err(|error| RunError::Shelf(arguments.dir.clone(), error))?;
+    metrics::publish(&journal, &process.metrics);
     let listener =
         TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
 
@@ -65,14 +70,14 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         let certified = certified.clone();
         Arc::new(move || certified.get().copied().ok_or_else(|| "no role certificate yet".to_owned()))
     };
-    let probes = probes::serve(arguments.common.probes, ready);
+    let probes = probes::serve(arguments.common.probes, ready, process.metrics.clone());
     tokio::pin!(probes);
     let ended_probes = |ended: std::io::Result<()>| match ended {
         Ok(()) => RunError::Ended("the probes"),
         Err(error) => RunError::Listen(arguments.common.probes, error),
     };
     let certificate = tokio::select! {
-        certificate = RoleCertificate::obtain(process.client.clone(), Role::Recorder) => certificate,
+        certificate = RoleCertificate::obtain(process.client.clone(), Role::Recorder, &process.metrics) => certificate,
         ended = &mut probes => return Err(ended_probes(ended)),
         () = process.shutdown.cancelled() => return Ok(()),
     };
@@ -83,7 +88,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
             let certificate = certificate.clone();
             move || certificate.mutual_server()
         },
-        router(journal.clone()),
+        router(journal.clone(), shelf),
         process.shutdown.clone(),
     );
     // Only the first value counts, and there is no other.

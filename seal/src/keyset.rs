@@ -208,8 +208,8 @@ impl Keyset {
 
     /// A 256-bit subkey for `label`, the same in every process that has this keyset; `None` when the key is not in it.
     ///
-    /// A label must be the caller's own, and names one purpose: `openteam.dev/gateway-token/v1`. No label gives a key
-    /// that wraps. One subkey under AES-GCM with random nonces is good for 2³² messages (NIST SP 800-38D §8.3), all
+    /// A label must be the caller's own, and names one purpose, such as `openteam.dev/audit-digest/v1`. No label gives a
+    /// key that wraps. One subkey under AES-GCM with random nonces is good for 2³² messages (NIST SP 800-38D §8.3), all
     /// processes together: who may come near puts something changing, like the day, into the label.
     #[must_use]
     pub fn derive(&self, label: &str, id: KeyId) -> Option<Zeroizing<[u8; KEY_LEN]>> {

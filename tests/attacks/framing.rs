@@ -1,6 +1,6 @@
 //! Requests that two servers might read differently, and requests that are too much.
 
-use openteam_end_to_end::house;
+use openteam_end_to_end::{eventually, house};
 
 use crate::{orders, refused};
 
@@ -72,6 +72,203 @@ fn a_request_names_its_host_once_and_a_path() {
 }
 
 #[test]
+fn a_request_without_a_host_or_with_another_targets_form_is_refused_on_every_route() {
+    let house = house();
+    let tenant = house.tenant("hostless");
+    let token = tenant.agent_token();
+    let auth = format!("x-amz-access-token: {token}\r\nConnection: close\r\n");
+    let gateway = house.gateway(0);
+    let host = gateway.host();
+    let form = format!("grant_type=refresh_token&refresh_token=hostless/{}~{token}", tenant.connection);
+    let post = format!(
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    for request in [
+        format!("GET /orders/v0/orders?mark=hostless HTTP/1.1\r\n{auth}\r\n"),
+        format!("GET /openteam/v1/connections HTTP/1.1\r\n{auth}\r\n"),
+        format!("GET https://{host}/openteam/v1/connections HTTP/1.1\r\nHost: {host}\r\n{auth}\r\n"),
+        format!("GET /openteam/v1/connections HTTP/1.1\r\nHost: {host}\r\nHost: {host}\r\n{auth}\r\n"),
+        format!("POST /auth/o2/token HTTP/1.1\r\n{post}"),
+        format!("POST https://{host}/auth/o2/token HTTP/1.1\r\nHost: {host}\r\n{post}"),
+        format!("POST /auth/o2/token HTTP/1.1\r\nHost: {host}\r\nHost: elsewhere\r\n{post}"),
+    ] {
+        refused(&gateway.raw(request.as_bytes()), 400, "BadRequest");
+    }
+    assert_eq!(house.amazon().heard("mark=hostless"), []);
+}
+
+#[test]
+fn a_folded_header_is_refused() {
+    let house = house();
+    let tenant = house.tenant("folded");
+    let token = tenant.agent_token();
+    let gateway = house.gateway(0);
+    for fold in ["\r\n ", "\r\n\t", "\n "] {
+        for headers in [
+            format!("x-amz-access-token: {token}\r\nAccept-Language: en{fold}x-amz-access-token: x\r\n"),
+            format!("x-amz-access-token:{fold}{token}\r\n"),
+            format!("OpenTeam-Connection: {}{fold}\r\nx-amz-access-token: {token}\r\n", tenant.connection),
+        ] {
+            let answer = gateway.raw(orders(&gateway, "folded", &headers).as_bytes());
+            assert_eq!(answer.status(), 400, "{headers:?}: {}", answer.text);
+        }
+    }
+    assert_eq!(house.amazon().heard("mark=folded"), []);
+}
+
+#[test]
+fn lines_that_end_in_a_bare_line_feed_hide_nothing() {
+    let house = house();
+    let tenant = house.tenant("feeds");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let inner = orders(&gateway, "feeds-inner", &auth);
+    // Whoever takes only CR LF for a line's end sees no Content-Length, or no Transfer-Encoding, in these.
+    for hidden in [
+        format!("X: y\nContent-Length: {}\r\n", inner.len()),
+        "X: y\nTransfer-Encoding: chunked\r\n".to_owned(),
+        format!("Content-Length: {}\nTransfer-Encoding: chunked\r\n", inner.len()),
+    ] {
+        let outer = orders(&gateway, "feeds-outer", &format!("{auth}{hidden}")).replace("Connection: close\r\n", "");
+        let answer = gateway.raw(format!("{outer}{inner}").as_bytes());
+        assert!(answer.statuses().iter().all(|status| (400..500).contains(status)), "{hidden:?}: {}", answer.text);
+    }
+    // Bare throughout it is one request, and goes on as it should have been written.
+    let bare = orders(&gateway, "feeds-bare", &auth).replace("\r\n", "\n");
+    let status = gateway.raw(bare.as_bytes()).status();
+    let heard = house.amazon().heard("mark=feeds-bare");
+    assert_eq!((status, heard.len()), (200, 1));
+    assert!(heard[0].headers.iter().all(|(name, value)| !name.contains('\n') && !value.contains('\n')), "{heard:?}");
+    // A chunk's extension is where a bare line feed hides the length of the next (CVE-2025-22871 and its kin).
+    let chunks = "5;\n\r\nhello\r\n0\r\n\r\n";
+    let post = format!("POST /auth/o2/token HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", gateway.host());
+    let answer = gateway.raw(format!("{post}Transfer-Encoding: chunked\r\n\r\n{chunks}{inner}").as_bytes());
+    assert!(answer.statuses().iter().all(|status| *status == 400), "{}", answer.text);
+    for mark in ["mark=feeds-inner", "mark=feeds-outer"] {
+        assert_eq!(house.amazon().heard(mark), []);
+    }
+}
+
+#[test]
+fn a_nul_or_a_bare_carriage_return_is_refused_wherever_it_stands() {
+    let house = house();
+    let tenant = house.tenant("nuls");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let good = orders(&gateway, "nuls", &auth);
+    for evil in ["\0", "\r"] {
+        for (place, with) in [
+            ("GET ", format!("GET{evil} ")),
+            ("/orders/v0", format!("/orders{evil}/v0")),
+            ("mark=", format!("mark={evil}")),
+            (" HTTP/1.1", format!(" HTTP/1.1{evil}")),
+            ("Host", format!("Ho{evil}st")),
+            ("Host: ", format!("Host: {evil}")),
+            ("x-amz-access-token: ", format!("x-amz-access-token: {evil}")),
+            ("Connection: close", format!("Connection: close{evil}X")),
+        ] {
+            let request = good.replacen(place, &with, 1);
+            assert_ne!(request, good);
+            let answer = gateway.raw(request.as_bytes());
+            assert!(answer.statuses().iter().all(|status| (400..500).contains(status)), "{with:?}: {}", answer.text);
+        }
+    }
+    assert_eq!(house.amazon().heard("nuls"), []);
+    assert_eq!(gateway.raw(good.as_bytes()).status(), 200);
+}
+
+#[test]
+fn http_0_9_and_http_2_are_no_requests() {
+    let house = house();
+    let tenant = house.tenant("versions");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let good = orders(&gateway, "versions", &auth);
+    let target = good.split(' ').nth(1).unwrap();
+    for request in [
+        format!("GET {target}\r\n\r\n"),
+        format!("GET {target}\r\n{auth}\r\n"),
+        good.replacen("HTTP/1.1", "HTTP/0.9", 1),
+        good.replacen("HTTP/1.1", "HTTP/1.2", 1),
+        good.replacen("HTTP/1.1", "HTTP/2", 1),
+        good.replacen("HTTP/1.1", "HTTP/2.0", 1),
+        good.replacen("HTTP/1.1", "ICY/1.1", 1),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{good}"),
+    ] {
+        let answer = gateway.raw(request.as_bytes());
+        assert!(answer.statuses().iter().all(|status| (400..500).contains(status)), "{request}: {}", answer.text);
+    }
+    assert_eq!(house.amazon().heard("versions"), []);
+}
+
+#[test]
+fn an_http_1_0_request_leaves_as_http_1_1_and_hides_no_second() {
+    let house = house();
+    let tenant = house.tenant("old");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let old = |mark: &str, headers: &str| {
+        orders(&gateway, mark, &format!("{auth}{headers}")).replacen("HTTP/1.1", "HTTP/1.0", 1)
+    };
+    let inner = orders(&gateway, "old-inner", &auth);
+    // RFC 9112 §6.1: a Transfer-Encoding in HTTP/1.0 is faulty framing.
+    let answer = gateway.raw(format!("{}{inner}", old("old-outer", "Transfer-Encoding: chunked\r\n")).as_bytes());
+    assert!(answer.statuses().iter().all(|status| (400..500).contains(status)), "{}", answer.text);
+    assert_eq!(gateway.raw(old("old-alone", "").as_bytes()).status(), 200);
+    let heard = house.amazon().heard("mark=old-");
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].line.contains("old-alone") && heard[0].line.ends_with(" HTTP/1.1"), "{heard:?}");
+}
+
+#[test]
+fn each_request_on_a_connection_is_decided_by_its_own_credential() {
+    let house = house();
+    let tenant = house.tenant("pipeline");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let kept = |mark: &str, headers: &str| orders(&gateway, mark, headers).replace("Connection: close\r\n", "");
+    let all = [
+        kept("pipeline-1", &auth),
+        kept("pipeline-2", ""),
+        kept("pipeline-3", &auth),
+        orders(&gateway, "pipeline-4", "x-amz-access-token: otga_AAAA\r\n"),
+        kept("pipeline-5", &auth),
+    ];
+    let answer = gateway.raw(all.concat().as_bytes());
+    // The fourth asked for the end of the connection: nothing after it is a request.
+    assert_eq!(answer.statuses(), [200, 403, 200, 403], "{}", answer.text);
+    let heard = house.amazon().heard("mark=pipeline-");
+    let marks: Vec<bool> = ["1", "2", "3", "4", "5"]
+        .iter()
+        .map(|number| heard.iter().any(|one| one.target().contains(&format!("pipeline-{number}"))))
+        .collect();
+    assert_eq!(marks, [true, false, true, false, false], "{heard:?}");
+}
+
+#[test]
+fn a_method_that_the_path_does_not_have_is_refused() {
+    let house = house();
+    let tenant = house.tenant("methods");
+    let auth = format!("x-amz-access-token: {}\r\n", tenant.agent_token());
+    let gateway = house.gateway(0);
+    let served = || gateway.raw(orders(&gateway, "served", &auth).as_bytes()).status() == 200;
+    eventually("the method that it has is served", || served().then_some(()));
+    for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "get", "Get", "GETS", "PROPFIND", "PURGE", "M-SEARCH"] {
+        let request = orders(&gateway, "methods", &auth).replacen("GET", method, 1);
+        let answer = gateway.raw(request.as_bytes());
+        assert_eq!(answer.status(), 403, "{method}: {}", answer.text);
+        assert!(method == "HEAD" || answer.has_code("OperationUnknown"), "{method}: {}", answer.text);
+    }
+    for (path, method) in [("/openteam/v1/connections", "POST"), ("/auth/o2/token", "GET"), ("/auth/o2/token", "PUT")] {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{auth}Connection: close\r\n", gateway.host());
+        let answer = gateway.raw(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
+        assert!((400..500).contains(&answer.status()), "{method} {path}: {}", answer.text);
+    }
+    assert_eq!(house.amazon().heard("mark=methods"), []);
+}
+
+#[test]
 fn a_get_carries_no_body() {
     let house = house();
     let tenant = house.tenant("bodies");
@@ -100,6 +297,9 @@ fn what_is_too_large_is_refused() {
     let header = format!("{auth}X-Padding: {}\r\n", "x".repeat(256 * 1024));
     let answer = gateway.raw(orders(&gateway, "large", &header).as_bytes());
     assert!(answer.statuses().iter().all(|status| *status == 431), "{}", answer.text);
+    let target = orders(&gateway, &format!("large-{}", "x".repeat(70_000)), &auth);
+    let answer = gateway.raw(target.as_bytes());
+    assert!(answer.statuses().iter().all(|status| matches!(status, 400 | 414 | 431)), "{}", answer.text);
     let length = 2 * 1024 * 1024;
     let post = format!(
         "POST /feeds/2021-06-30/feeds?mark=large HTTP/1.1\r\nHost: {}\r\n{auth}Connection: close\r\nContent-Length: {length}\r\n\r\n",

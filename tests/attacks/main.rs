@@ -1,11 +1,20 @@
 //! What an attacker tries at the gateway's door, against the whole product. The tapped line to Amazon is the witness: what
 //! was refused must not have come over it, and what was let through must have left there what is not Amazon's business.
 
+mod contained;
 mod credentials;
+mod evidence;
 mod framing;
+mod handout;
 mod paths;
+mod rotated;
+mod slow;
 mod tenants;
 mod through;
+mod tokens;
+mod upgrades;
+mod webhook;
+mod z_afterwards;
 
 use openteam_end_to_end::{Gateway, RawAnswer, US};
 

@@ -56,3 +56,24 @@ fn a_header_with_a_line_end_in_it_is_no_header() {
     }
     assert_eq!(house.amazon().heard("mark=lines"), []);
 }
+
+#[test]
+fn a_caller_cannot_have_our_own_headers_taken_for_hop_by_hop() {
+    let house = house();
+    let tenant = house.tenant("hops");
+    let token = tenant.agent_token();
+    let gateway = house.gateway(0);
+    // A proxy that honours the list (RFC 9110 §7.6.1) takes out what it names, also what it had added itself.
+    let listed = "Connection: close, x-amz-access-token, x-amz-date, host, user-agent, content-length\r\n";
+    let request = orders(&gateway, "hops", &format!("x-amz-access-token: {token}\r\nProxy-Connection: x\r\n"));
+    let answer = gateway.raw(request.replace("Connection: close\r\n", listed).as_bytes());
+    assert_eq!(answer.status(), 200, "{}", answer.text);
+    let heard = house.amazon().heard("mark=hops");
+    let [request] = heard.as_slice() else { panic!("one request: {heard:?}") };
+    for header in ["x-amz-access-token", "x-amz-date", "host", "user-agent"] {
+        assert_eq!(request.all(header).len(), 1, "{header}: {request:?}");
+    }
+    for header in ["connection", "proxy-connection"] {
+        assert!(request.all(header).is_empty(), "{header}: {request:?}");
+    }
+}

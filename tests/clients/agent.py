@@ -8,46 +8,16 @@ import os
 import pathlib
 import sys
 
+from connect import client
 from sp_api.api import CatalogItems, Orders
-from sp_api.auth import AccessTokenClient
 from sp_api.base import SellingApiException
 
-OPENTEAM = pathlib.Path("/var/run/openteam")
-TOKEN = OPENTEAM / "token"
 CONNECTION = os.environ["OPENTEAM_CONNECTION"]
-
-url = (OPENTEAM / "url").read_text().strip()
-ca = str(OPENTEAM / "ca.crt")
-
-
-class Gateway(AccessTokenClient):
-    """Login with Amazon, at the gateway."""
-
-    scheme, host = "https://", url.removeprefix("https://")
-
-
-class Marketplace:
-    """What the client wants to know of a marketplace."""
-
-    def __init__(self, marketplace_id):
-        self.endpoint, self.marketplace_id, self.region = url, marketplace_id, "us-east-1"
-
-
-def client(api, marketplace_id, **options):
-    """An SP-API client whose refresh token is the connection and this pod's own token."""
-    return api(
-        **options,
-        marketplace=Marketplace(marketplace_id),
-        credentials={"lwa_app_id": "unused", "lwa_client_secret": "unused"},
-        refresh_token=f"{CONNECTION}~{TOKEN.read_text().strip()}",
-        auth_token_client_class=Gateway,
-        verify=ca,
-    )
 
 
 def orders(marketplace_id):
     """The orders of a marketplace, as the client returns them."""
-    answer = client(Orders, marketplace_id).get_orders(
+    answer = client(Orders, CONNECTION, marketplace_id).get_orders(
         CreatedAfter="2020-01-01T00:00:00Z", MarketplaceIds=[marketplace_id]
     )
     return answer.payload["Orders"]
@@ -101,7 +71,7 @@ def main():
         "marketplaces": sorted({order["MarketplaceId"] for order in answers}),
     }))
     catalog = (
-        client(CatalogItems, inside, version="2022-04-01")
+        client(CatalogItems, CONNECTION, inside, version="2022-04-01")
         .search_catalog_items(keywords="mug", marketplaceIds=[inside])
         .payload
     )

@@ -1,17 +1,21 @@
 //! `cargo xtask demo`: the whole product on a real Kubernetes, the main job walked step by step.
 
+mod evidence;
 mod images;
 mod incident;
 mod install;
+mod laptop;
+mod leaks;
 mod outside;
 mod place;
+mod rotation;
 mod work;
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
 use clap::Args;
-use cluster::Kubectl;
+use cluster::{Kubectl, clients::Library};
 use serde_json::json;
 
 use crate::{
@@ -81,18 +85,25 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
     let place = steps.step("Kubernetes", || Place::open(arguments))?;
     let walked = (|| {
         let kubectl = place.kubectl();
-        let built = steps.step("Images", || images::build(&place))?;
-        let amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl))?;
+        steps.step("Images", || images::build(&place))?;
+        let mut amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl))?;
         steps.step("openteam seal, samples applied", || install::samples(&place, &amazon))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
         steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
+        steps.step("A laptop does through kubectl port-forward, with three libraries", || laptop::walk(&place))?;
         let contained =
             steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
         figures.containment_ms = Some(contained.slowest.as_millis());
-        steps.step("Restored: every replica serves", || incident::restore(contained))?;
+        steps.step("incident export: evidence, verified offline", || evidence::export(&place))?;
+        steps.step("Rotated: the refresh token is used no more", || rotation::rotate(&place))?;
+        let consent = || rotation::consent(&place, &mut amazon);
+        steps.step("The seller consents again; Amazon refuses the old token", consent)?;
+        steps.step("Restored: every replica serves", || incident::restore(&place, contained))?;
+        steps.step("The incident is closed, with its remedy", || rotation::close(&place))?;
         steps.step("The journal lists it all", || work::journal(kubectl))?;
+        steps.step("Amazon's credentials looked for everywhere: none", || leaks::look(&place, &amazon))?;
         figures.lwa_calls = Some(steps.step("What Amazon saw", || work::amazon_calls(kubectl))?);
-        figures.versions = versions(kubectl, built)?;
+        figures.versions = versions(kubectl)?;
         Ok(())
     })();
     match walked {
@@ -104,16 +115,16 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
     }
 }
 
-fn versions(kubectl: &Kubectl, built: images::Built) -> anyhow::Result<BTreeMap<String, String>> {
+fn versions(kubectl: &Kubectl) -> anyhow::Result<BTreeMap<String, String>> {
     let said = kubectl.run(&["version", "-o", "json"]).context("kubectl version")?;
     let said: serde_json::Value = serde_json::from_str(&said)?;
     let server = said["serverVersion"]["gitVersion"].as_str().unwrap_or_default().to_owned();
-    Ok([
-        ("kubernetes".to_owned(), server),
-        ("openteam".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("python-amazon-sp-api".to_owned(), built.python_client),
-    ]
-    .into())
+    let own = [("kubernetes".to_owned(), server), ("openteam".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    let mut versions = BTreeMap::from(own);
+    for library in Library::ALL {
+        versions.insert(library.name().to_owned(), library.version()?);
+    }
+    Ok(versions)
 }
 
 /// What a person would look at first when something did not come up.

@@ -20,6 +20,11 @@ pub(crate) struct Arguments {
     /// Leave out what needs a cluster of nodes: the node's own tests and the demo
     #[arg(long)]
     fast: bool,
+
+    /// Run what takes long instead, for as long as it is meant to: the tests named soak_, which the others leave out.
+    /// Each stops by itself
+    #[arg(long, conflicts_with = "fast")]
+    soak: bool,
 }
 
 /// Results, all runners added.
@@ -57,6 +62,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     one("packages that the tests use", &mut packages);
     one("every program is built", &mut || done(crate::shell::build()));
+    if arguments.soak {
+        one("Kubernetes is built", &mut kubernetes);
+        one("long tests", &mut || libtest(&mut soak()));
+        return conclude(&broken, total);
+    }
     one("formatting", &mut || whole(cargo().args(["fmt", "--all", "--check"])));
     one("generated files are current", &mut || done(crate::generate::run(true)));
     one("clippy", &mut || {
@@ -68,10 +78,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         whole(docs.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
     one("Kubernetes is built", &mut kubernetes);
+    one("client libraries are installed", &mut clients);
     one("tests", &mut || libtest(&mut tests(arguments.fast)));
     if !arguments.fast {
-        one("the demo's walk", &mut || whole(command(std::env::current_exe()?).args(["demo", "--once"])));
+        // By cargo: building for the tests may have put another file in this program's place.
+        one("the demo's walk", &mut || whole(cargo().args(["xtask", "demo", "--once"])));
     }
+    conclude(&broken, total)
+}
+
+fn conclude(broken: &[String], total: Count) -> anyhow::Result<()> {
     if !broken.is_empty() {
         println!("\nnot passed: {}", broken.join(", "));
     }
@@ -93,14 +109,40 @@ fn tests(fast: bool) -> Command {
     tests
 }
 
+/// The tests that are ignored for their length; one at a time, as each wants the machine for itself.
+fn soak() -> Command {
+    let mut tests = cargo();
+    tests.args([
+        "test",
+        "--workspace",
+        "--tests",
+        "--no-fail-fast",
+        "--",
+        "--ignored",
+        "soak_",
+        "--test-threads=1",
+        "--nocapture",
+    ]);
+    tests
+}
+
 fn packages() -> anyhow::Result<Count> {
     cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
+    cluster::packages::unpacked("prometheus", "promtool")?;
     done(Ok(()))
 }
 
 /// Before the tests, which would each wait for it.
 fn kubernetes() -> anyhow::Result<Count> {
     cluster::binaries::Binaries::for_control_plane()?;
+    done(Ok(()))
+}
+
+/// As Kubernetes.
+fn clients() -> anyhow::Result<Count> {
+    for library in cluster::clients::Library::ALL {
+        library.installed()?;
+    }
     done(Ok(()))
 }
 

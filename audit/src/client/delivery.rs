@@ -5,15 +5,12 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{StatusCode, Url, header::CONTENT_TYPE};
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
-use super::{Awaited, NotRecorded, Recorded, Shared};
-use crate::{
-    Event, Fault,
-    wire::{self, Acknowledged, MAX_BATCH_EVENTS, Refused},
-};
+use super::{Awaited, Failure, NotRecorded, Recorded, Shared};
+use crate::{Event, Fault, wire::MAX_BATCH_EVENTS};
 
 /// How long a request for events that nothing waits for may take.
 const LATER_LIMIT: Duration = Duration::from_secs(10);
@@ -21,19 +18,13 @@ const LATER_LIMIT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long events that nothing waits for gather after a request, so that calls in quick succession do not cost one each.
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// Sends what a [`super::Recorder`] is given.
 pub struct Delivery {
     shared: Arc<Shared>,
     _finished: DropGuard,
-}
-
-/// Why no recorder has stored a request.
-enum Failure {
-    /// None could be reached, or none could store it now.
-    Unavailable,
-    /// This event is at fault, the others are not.
-    Event { index: usize, reason: String },
 }
 
 impl Delivery {
@@ -101,11 +92,15 @@ impl Shared {
     async fn serve_later(&self) {
         while let Some(taken) = self.later.take(MAX_BATCH_EVENTS - 1).await {
             let mut batch = taken.items;
+            let full = batch.len() + 1 >= MAX_BATCH_EVENTS;
             if taken.dropped > 0 {
                 self.undelivered.fetch_add(1, Ordering::Relaxed);
                 batch.insert(0, self.event(&Fault::EventsLost { count: taken.dropped }.into()));
             }
             self.deliver_later(batch).await;
+            if !full {
+                tokio::time::sleep(GATHERING).await;
+            }
         }
     }
 
@@ -136,18 +131,19 @@ impl Shared {
         let mut body = String::new();
         let mut count = 0;
         for event in events {
-            body.push_str(&event.to_line());
+            body.push_str(event.as_line());
             body.push('\n');
             count += 1;
         }
 
+        let body = Bytes::from(body);
         let recorders = &self.settings.recorders;
         let preferred = self.preferred.load(Ordering::Relaxed);
         for tried in 0..recorders.len() {
             let index = (preferred + tried) % recorders.len();
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = left / (recorders.len() - tried) as u32;
-            match self.post(&recorders[index], body.clone(), count, limit).await {
+            match self.settings.transport.post(&recorders[index], body.clone(), count, limit).await {
                 Err(Failure::Unavailable) => {}
                 answered => {
                     self.preferred.store(index, Ordering::Relaxed);
@@ -163,50 +159,5 @@ impl Shared {
             tracing::warn!("no recorder acknowledges events");
         }
         Err(Failure::Unavailable)
-    }
-
-    async fn post(&self, recorder: &Url, body: String, count: usize, limit: Duration) -> Result<(), Failure> {
-        let host = recorder.host_str().unwrap_or_default();
-        let unavailable = |why: &dyn std::fmt::Display| {
-            tracing::debug!(recorder = host, "recorder did not acknowledge: {why}");
-            Failure::Unavailable
-        };
-        let url = recorder.join(wire::EVENTS_PATH).map_err(|error| unavailable(&error))?;
-        let request =
-            (self.settings.client)().post(url).header(CONTENT_TYPE, wire::CONTENT_TYPE).timeout(limit).body(body);
-        let response = request.send().await.map_err(|error| unavailable(&Chain(&error)))?;
-        match response.status() {
-            StatusCode::OK => {
-                let answer: Acknowledged = response.json().await.map_err(|error| unavailable(&Chain(&error)))?;
-                if answer.acknowledged == count {
-                    Ok(())
-                } else {
-                    Err(unavailable(&"it acknowledged another number of events"))
-                }
-            }
-            StatusCode::BAD_REQUEST => {
-                let answer: Refused = response.json().await.map_err(|error| unavailable(&Chain(&error)))?;
-                match answer.line {
-                    Some(line @ 1..) if line <= count => Err(Failure::Event { index: line - 1, reason: answer.error }),
-                    _ => Err(unavailable(&"it refused the request as a whole")),
-                }
-            }
-            status => Err(unavailable(&status)),
-        }
-    }
-}
-
-/// An error with all its sources, as reqwest's own text stops at the first.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

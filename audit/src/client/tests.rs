@@ -133,12 +133,16 @@ async fn nobody() -> SocketAddr {
     TcpListener::bind("127.77.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 fn settings(recorders: Vec<Url>) -> Settings {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     Settings {
         origin: Origin { role: Role::Gateway, pod: Name::parse("gateway-0").unwrap(), version: "0.1.0" },
         recorders,
-        client: Arc::new(move || client.clone()),
+        transport: Arc::new(Https::new(move || client.clone())),
     }
 }
 
@@ -206,6 +210,28 @@ async fn another_recorder_is_asked_when_one_hangs_fails_or_is_gone() {
         assert!(begun.elapsed() < ACKNOWLEDGEMENT_LIMIT / 4, "the one that answered is asked first");
         assert_eq!(fake.uids().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_recorded_is_counted_and_what_waits_too() {
+    let (recorder, delivery) = Recorder::new(settings(vec![]));
+    let metrics = recorder.metrics().clone();
+    let failed = |reason| metrics.failures.get_or_create(&[("reason", reason)]).get();
+    for _ in 0..=QUEUE_LENGTH {
+        recorder.record_later(Lifecycle::Started);
+    }
+    assert_eq!(metrics.queue.get(), QUEUE_LENGTH as i64);
+    assert_eq!(metrics.dropped.get(), 1);
+    let running = tokio::spawn(delivery.run());
+    assert_eq!(recorder.record(Lifecycle::Started).await, Err(NotRecorded::NotAcknowledged));
+    assert_eq!((failed("not_acknowledged"), failed("ended")), (1, 0));
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register("wait", "", metrics.wait.clone());
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("wait_bucket{le=\"1.0\"} 0") && text.contains("wait_count 1"), "{text}");
+    until("the queue is read", || metrics.queue.get() < QUEUE_LENGTH as i64).await;
+    running.abort();
 }
 
 #[tokio::test]
@@ -370,11 +396,11 @@ async fn the_http_client_is_asked_for_anew_for_each_request() {
     let (_fake, url) = FakeRecorder::start(Behaviour::Store).await;
     let asked = Arc::new(AtomicUsize::new(0));
     let mut settings = settings(vec![url]);
-    let (client, counted) = (settings.client, asked.clone());
-    settings.client = Arc::new(move || {
+    let (client, counted) = (client(), asked.clone());
+    settings.transport = Arc::new(Https::new(move || {
         counted.fetch_add(1, SeqCst);
-        client()
-    });
+        client.clone()
+    }));
     let (recorder, delivery) = Recorder::new(settings);
     tokio::spawn(delivery.run());
     for requests in 1..=3 {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{
-    Actor, Class, Correlation, Digest, MarketplaceId, Network, Reason, Source, Target,
-    ocsf::{Severity, Shape, millis},
+    Actor, Class, Correlation, Digest, MarketplaceId, Network, Origin, Reason, Source, Target,
+    actor::{ActorBody, SourceBody},
+    ocsf::{Body, Severity, Shape, Unmapped, millis},
 };
 
 /// Most marketplaces, and most resource digests, that one event lists; more set `metadata.is_truncated`.
@@ -68,6 +69,8 @@ pub struct Operation {
 impl Operation {
     /// A refresh token used at Login with Amazon.
     pub const LWA_REFRESH: Self = Self { api: "lwa", version: "o2", id: "refreshToken", act: Act::Create };
+    /// A token got with the application's own secret, without a seller.
+    pub const LWA_GRANTLESS: Self = Self { api: "lwa", version: "o2", id: "clientCredentials", act: Act::Create };
     /// OpenTeam's own token handed out at `/auth/o2/token`.
     pub const TOKEN: Self = Self { api: "openteam", version: "o2", id: "issueToken", act: Act::Create };
     /// Amazon's own access token handed out, where a connection allows that.
@@ -148,42 +151,102 @@ impl Call {
         }
     }
 
-    pub(super) fn body(&self, origin: &super::Origin) -> Value {
+    pub(super) fn body<'a>(&'a self, origin: &'a Origin) -> (Body<'a>, Unmapped<'a>) {
         let Operation { api, version, id, .. } = self.operation;
         let marketplaces = self.marketplaces.iter().take(MOST_LISTED);
         let resources = self.resources.iter().take(MOST_LISTED);
-        let listed: Vec<Value> = marketplaces
-            .map(|id| json!({ "type": "Marketplace", "uid": id.as_str() }))
-            .chain(resources.map(|digest| json!({ "type": "PathParameter", "uid": digest.as_str() })))
-            .collect();
-        let mut body = json!({
-            "actor": self.actor.to_json(origin),
-            "src_endpoint": self.source.to_json(origin),
-            "api": { "operation": format!("{api}/{version}/{id}"), "version": version, "service": { "name": api } },
-            "resources": if listed.is_empty() { Value::Null } else { listed.into() },
-            "unmapped": { "expires_at": self.expires_at.map(millis) },
-        });
+        let listed = marketplaces
+            .map(|id| Listed { r#type: "Marketplace", uid: id.as_str() })
+            .chain(resources.map(|digest| Listed { r#type: "PathParameter", uid: digest.as_str() }));
         // action_id: 1 allowed, 2 denied. status_id: 1 success, 2 failure, 99 other.
-        let phase = match self.phase {
-            Phase::Intent => json!({ "action_id": 1, "status_id": 99, "status": "Intended" }),
-            Phase::Outcome { status, latency } => json!({
-                "action_id": 1,
-                "status_id": if status < 400 { 1 } else { 2 },
-                "http_response": { "code": status, "latency": latency.as_millis() as u64 },
-            }),
-            Phase::Failed { reason } => {
-                json!({ "action_id": 1, "status_id": 2, "status_detail": reason.as_str() })
-            }
-            Phase::Refused { reason, status } => json!({
-                "action_id": 2,
-                "status_id": 2,
-                "status_detail": reason.as_str(),
-                "http_response": { "code": status },
-            }),
+        let (action_id, status_id) = match self.phase {
+            Phase::Intent => (1, 99),
+            Phase::Outcome { status: 400.., .. } | Phase::Failed { .. } => (1, 2),
+            Phase::Outcome { .. } => (1, 1),
+            Phase::Refused { .. } => (2, 2),
         };
-        super::ocsf::merge(&mut body, phase);
-        body
+        let body = ApiBody {
+            actor: self.actor.body(origin),
+            src_endpoint: self.source.body(origin),
+            api: Api {
+                operation: format!("{api}/{version}/{id}"),
+                version: Some(version),
+                service: Some(Service { name: api }),
+            },
+            resources: listed.collect(),
+            action_id,
+            status_id,
+            status: (self.phase == Phase::Intent).then_some("Intended"),
+            status_detail: match self.phase {
+                Phase::Failed { reason } | Phase::Refused { reason, .. } => Some(reason.as_str()),
+                Phase::Intent | Phase::Outcome { .. } => None,
+            },
+            http_response: match self.phase {
+                Phase::Outcome { status, latency } => {
+                    Some(HttpResponse { code: status, latency: Some(latency.as_millis() as u64) })
+                }
+                Phase::Refused { status, .. } => Some(HttpResponse { code: status, latency: None }),
+                Phase::Intent | Phase::Failed { .. } => None,
+            },
+            counted: None,
+        };
+        (Body::Api(body), Unmapped { expires_at: self.expires_at.map(millis), ..Unmapped::default() })
     }
+}
+
+/// What an event of the class has besides what all have.
+#[derive(Serialize)]
+pub(super) struct ApiBody<'a> {
+    actor: ActorBody<'a>,
+    src_endpoint: SourceBody<'a>,
+    api: Api,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<Listed<'a>>,
+    action_id: u64,
+    status_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_response: Option<HttpResponse>,
+    #[serde(flatten)]
+    counted: Option<Counted>,
+}
+
+#[derive(Serialize)]
+struct Api {
+    operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Service>,
+}
+
+#[derive(Serialize)]
+struct Service {
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    r#type: &'static str,
+    uid: &'a str,
+}
+
+#[derive(Serialize)]
+struct HttpResponse {
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<u64>,
+}
+
+/// For an event that stands for many.
+#[derive(Serialize)]
+struct Counted {
+    count: u64,
+    start_time: i64,
+    end_time: i64,
 }
 
 /// Callers refused before they were known, counted instead of recorded one by one.
@@ -215,17 +278,19 @@ impl RefusedCallers {
         }
     }
 
-    pub(super) fn body(&self, origin: &super::Origin) -> Value {
-        json!({
-            "actor": Actor::Unknown.to_json(origin),
-            "src_endpoint": Source::Network(self.source).to_json(origin),
-            "api": { "operation": "unknown" },
-            "action_id": 2,
-            "status_id": 2,
-            "status_detail": self.reason.as_str(),
-            "count": self.count,
-            "start_time": millis(self.first),
-            "end_time": millis(self.last),
-        })
+    pub(super) fn body<'a>(&'a self, origin: &'a Origin) -> (Body<'a>, Unmapped<'a>) {
+        let body = ApiBody {
+            actor: Actor::Unknown.body(origin),
+            src_endpoint: Source::Network(self.source).body(origin),
+            api: Api { operation: "unknown".to_owned(), version: None, service: None },
+            resources: Vec::new(),
+            action_id: 2,
+            status_id: 2,
+            status: None,
+            status_detail: Some(self.reason.as_str()),
+            http_response: None,
+            counted: Some(Counted { count: self.count, start_time: millis(self.first), end_time: millis(self.last) }),
+        };
+        (Body::Api(body), Unmapped::default())
     }
 }

@@ -2,12 +2,13 @@
 //! Management).
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Actor, Class, Correlation, Name, Origin, Reason, Target,
-    ocsf::{Severity, Shape, merge, millis},
+    Actor, Class, Correlation, Digest, Name, Origin, Reason, Requester, Target,
+    actor::ActorBody,
+    ocsf::{Body, Severity, Shape, Unmapped, millis},
 };
 use crate::Peer;
 
@@ -25,6 +26,7 @@ pub enum Kind {
     RuntimeToken,
     SealedCredential,
     StoredCredential,
+    Incident,
     CertificateSigningRequest,
 }
 
@@ -38,6 +40,7 @@ impl Kind {
             Self::RuntimeToken => "RuntimeToken",
             Self::SealedCredential => "SealedCredential",
             Self::StoredCredential => "StoredCredential",
+            Self::Incident => "Incident",
             Self::CertificateSigningRequest => "CertificateSigningRequest",
         }
     }
@@ -88,6 +91,18 @@ pub enum Change {
     CredentialUnopenable(CredentialField, u64),
     /// A credential was encrypted anew, as this generation.
     CredentialResealed(CredentialField, u64),
+    /// A credential that Amazon refuses, or that may no longer be used, was destroyed.
+    CredentialDestroyed(CredentialField, u64),
+    /// The connection's credential was taken out of use, and with it the RuntimeTokens that opened it.
+    Rotated,
+    /// Amazon still accepts the credential that was taken out of use.
+    OldTokenAccepted,
+    /// Amazon refuses it.
+    OldTokenRefused,
+    /// Contacts of the Team were asked by mail for the seller's consent.
+    ConsentMailed,
+    /// Amazon is about to be asked for a new client secret of the application.
+    SecretRotationRequested,
     /// A SealedCredential was taken over.
     InputAccepted(CredentialField),
     /// A SealedCredential is older than what is in use, and does nothing.
@@ -102,10 +117,29 @@ pub enum Change {
     Contained(Vec<Name>),
     /// The annotation was seen to be gone.
     Restored,
+    /// A mail about it, of this kind, was taken by the mail server.
+    Notified(&'static str),
+    /// A mail about it, of this kind, was not sent and is given up.
+    NotNotified(&'static str, Reason),
+    /// Who set `openteam.dev/disable`, as the apiserver told the webhook; with the incidents that were added.
+    ContainedBy(Requester, Vec<Name>),
+    /// Who is about to take these incidents out of it. Recorded before it takes effect; whether it did, [`Self::Restored`]
+    /// tells.
+    RestoringBy(Requester, Vec<Name>),
+    /// Who deleted the object.
+    DeletedBy(Requester),
+    /// Who set `openteam.dev/rotate` to a new value, likewise.
+    RotationAskedBy(Requester),
+    /// Who set `openteam.dev/renew` to a new value, likewise.
+    RenewalAskedBy(Requester),
     /// A role certificate was signed for this process, until then.
     CertificateIssued(Peer, Timestamp),
     /// A request for one was denied.
     CertificateRefused(Reason),
+    /// Evidence of an incident was signed, as this bundle of its sequence, with the digest of its manifest.
+    EvidenceSigned(u64, Digest),
+    /// A bundle of evidence, which has this digest, was copied to where `evidenceUrl` says.
+    EvidenceCopied(u64, Digest),
 }
 
 /// A change of one object.
@@ -124,12 +158,18 @@ pub struct EntityChange {
 impl EntityChange {
     pub(super) fn shape(&self) -> Shape<'_> {
         use Severity::{High, Informational, Low, Medium};
-        // activity_id: 1 create, 2 read, 3 update, 8 enable, 9 disable, 10 activate, 11 deactivate.
+        // activity_id: 1 create, 2 read, 3 update, 4 delete, 8 enable, 9 disable, 10 activate, 11 deactivate.
         let (activity, severity, message) = match self.change {
             Change::CredentialSealed(..) => (1, Informational, "credential sealed"),
             Change::CredentialOpened(..) => (2, Informational, "credential opened"),
             Change::CredentialUnopenable(..) => (2, High, "credential does not open"),
             Change::CredentialResealed(..) => (3, Informational, "credential sealed anew"),
+            Change::CredentialDestroyed(..) => (4, Informational, "credential destroyed"),
+            Change::Rotated => (3, Medium, "rotated"),
+            Change::OldTokenAccepted => (2, Medium, "rotated credential still accepted by amazon"),
+            Change::OldTokenRefused => (2, Informational, "rotated credential refused by amazon"),
+            Change::ConsentMailed => (2, Informational, "consent asked for by mail"),
+            Change::SecretRotationRequested => (3, Informational, "new client secret requested"),
             Change::InputAccepted(_) => (3, Informational, "sealed credential accepted"),
             Change::InputSuperseded(_) => (3, Informational, "sealed credential superseded"),
             Change::InputRefused(..) => (3, Low, "sealed credential refused"),
@@ -137,8 +177,17 @@ impl EntityChange {
             Change::Unauthorized(_) => (11, Medium, "connection unauthorized"),
             Change::Contained(_) => (9, Medium, "contained"),
             Change::Restored => (8, Medium, "restored"),
+            Change::Notified(_) => (3, Informational, "notified by mail"),
+            Change::NotNotified(..) => (3, Medium, "not notified by mail"),
+            Change::ContainedBy(..) => (9, Medium, "contained by"),
+            Change::RestoringBy(..) => (8, Medium, "about to be restored by"),
+            Change::DeletedBy(_) => (4, Low, "deleted by"),
+            Change::RotationAskedBy(_) => (3, Medium, "rotation asked for by"),
+            Change::RenewalAskedBy(_) => (3, Informational, "renewal asked for by"),
             Change::CertificateIssued(..) => (1, Informational, "role certificate issued"),
             Change::CertificateRefused(_) => (1, Medium, "role certificate refused"),
+            Change::EvidenceSigned(..) => (1, Informational, "evidence signed"),
+            Change::EvidenceCopied(..) => (2, Informational, "evidence copied"),
         };
         Shape {
             class: Class::EntityManagement,
@@ -147,45 +196,98 @@ impl EntityChange {
             message,
             correlation: self.correlation,
             target: self.target.as_ref(),
-            truncated: matches!(&self.change, Change::Contained(of) if of.len() > MOST_INCIDENTS),
+            truncated: matches!(
+                &self.change,
+                Change::Contained(of) | Change::ContainedBy(_, of) | Change::RestoringBy(_, of) if of.len() > MOST_INCIDENTS
+            ),
             profiles: &[],
         }
     }
 
-    pub(super) fn body(&self, origin: &Origin) -> Value {
-        let name = match &self.entity.namespace {
-            Some(namespace) => format!("{namespace}/{}", self.entity.name),
-            None => self.entity.name.to_string(),
-        };
-        let field = |field: CredentialField| json!({ "unmapped": { "field": field.as_str() } });
-        let stored = |of: CredentialField, generation: u64| json!({ "unmapped": { "field": of.as_str() }, "entity": { "version": generation.to_string() } });
+    pub(super) fn body<'a>(&'a self, origin: &'a Origin) -> (Body<'a>, Unmapped<'a>) {
+        let none = Unmapped::default;
+        let field = |of: CredentialField| Unmapped { field: Some(of.as_str()), ..none() };
         let (reason, more) = match &self.change {
-            Change::CredentialSealed(of, generation)
-            | Change::CredentialOpened(of, generation)
-            | Change::CredentialResealed(of, generation) => (None, stored(*of, *generation)),
-            Change::CredentialUnopenable(of, generation) => {
-                (Some(Reason::new("DoesNotOpen")), stored(*of, *generation))
-            }
+            Change::CredentialSealed(of, _)
+            | Change::CredentialOpened(of, _)
+            | Change::CredentialResealed(of, _)
+            | Change::CredentialDestroyed(of, _) => (None, field(*of)),
+            Change::CredentialUnopenable(of, _) => (Some(Reason::new("DoesNotOpen")), field(*of)),
             Change::InputAccepted(of) => (None, field(*of)),
             Change::InputSuperseded(of) => (Some(Reason::new("Superseded")), field(*of)),
             Change::InputRefused(of, reason) => (Some(*reason), field(*of)),
-            Change::Unauthorized(reason) | Change::CertificateRefused(reason) => (Some(*reason), json!({})),
-            Change::Contained(incidents) => {
-                let named: Vec<&Name> = incidents.iter().take(MOST_INCIDENTS).collect();
-                (None, json!({ "unmapped": { "incidents": named } }))
+            Change::Unauthorized(reason) | Change::CertificateRefused(reason) => (Some(*reason), none()),
+            Change::Contained(incidents) | Change::ContainedBy(_, incidents) | Change::RestoringBy(_, incidents) => {
+                let named = incidents.get(..MOST_INCIDENTS).unwrap_or(incidents);
+                (None, Unmapped { incidents: Some(named), ..none() })
             }
+            Change::Notified(of) => (None, Unmapped { notification: Some(of), ..none() }),
+            Change::NotNotified(of, reason) => (Some(*reason), Unmapped { notification: Some(of), ..none() }),
             Change::CertificateIssued(to, until) => {
-                (None, json!({ "unmapped": { "issued_to": to, "expires_at": millis(*until) } }))
+                (None, Unmapped { issued_to: Some(to), expires_at: Some(millis(*until)), ..none() })
             }
-            Change::Authorized | Change::Restored => (None, json!({})),
+            Change::EvidenceSigned(_, digest) | Change::EvidenceCopied(_, digest) => {
+                (None, Unmapped { digest: Some(digest.as_str()), ..none() })
+            }
+            Change::Authorized
+            | Change::Restored
+            | Change::Rotated
+            | Change::SecretRotationRequested
+            | Change::ConsentMailed
+            | Change::OldTokenAccepted
+            | Change::OldTokenRefused
+            | Change::DeletedBy(_)
+            | Change::RotationAskedBy(_)
+            | Change::RenewalAskedBy(_) => (None, none()),
         };
-        let mut body = json!({
-            "actor": Actor::Itself.to_json(origin),
-            "entity": { "type": self.entity.kind.as_str(), "name": name, "uid": self.entity.uid },
-            "status_id": if reason.is_none() { 1 } else { 2 },
-            "status_detail": reason.map(Reason::as_str),
-        });
-        merge(&mut body, more);
-        body
+        let version = match &self.change {
+            Change::CredentialSealed(_, generation)
+            | Change::CredentialOpened(_, generation)
+            | Change::CredentialUnopenable(_, generation)
+            | Change::CredentialResealed(_, generation)
+            | Change::CredentialDestroyed(_, generation) => Some(generation.to_string()),
+            Change::EvidenceSigned(sequence, _) | Change::EvidenceCopied(sequence, _) => Some(sequence.to_string()),
+            _ => None,
+        };
+        let Entity { kind, namespace, name, uid } = &self.entity;
+        let name = match namespace {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_string(),
+        };
+        let actor = match &self.change {
+            Change::ContainedBy(by, _)
+            | Change::RestoringBy(by, _)
+            | Change::DeletedBy(by)
+            | Change::RotationAskedBy(by)
+            | Change::RenewalAskedBy(by) => by.body(),
+            _ => Actor::Itself.body(origin),
+        };
+        let body = EntityBody {
+            actor,
+            entity: Object { r#type: kind.as_str(), name, uid: *uid, version },
+            status_id: if reason.is_none() { 1 } else { 2 },
+            status_detail: reason.map(Reason::as_str),
+        };
+        (Body::Entity(body), more)
     }
+}
+
+/// What an event of the class has besides what all have.
+#[derive(Serialize)]
+pub(super) struct EntityBody<'a> {
+    actor: ActorBody<'a>,
+    entity: Object,
+    status_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_detail: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Object {
+    r#type: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
 }

@@ -1,14 +1,19 @@
 //! The part of OCSF 1.8.0 that all classes share: written by a client, checked by a recorder.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{Class, Correlation, Origin, Target};
-use crate::{Role, wire::MAX_EVENT_BYTES};
+use super::{
+    Class, Correlation, Name, ObjectName, Origin, Product, Target,
+    node::{Members, Node},
+};
+use crate::{Peer, Role, wire::MAX_EVENT_BYTES};
 
 pub(super) const VERSION: &str = "1.8.0";
+/// Most events are no longer.
+const USUAL_BYTES: usize = 1536;
 
 /// `severity_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,36 +36,116 @@ pub(super) struct Shape<'a> {
     pub profiles: &'static [&'static str],
 }
 
-/// The whole event: what all classes share, around `body`.
-///
-/// Team and connection stand in `unmapped`, in the same place whatever the class, so that one filter finds them.
-pub(super) fn event(shape: &Shape<'_>, body: Value, origin: &Origin, time: Timestamp, uid: Uuid) -> Value {
-    let team = shape.target.map(|target| &target.team);
-    let mut event = json!({
-        "class_uid": shape.class.uid(),
-        "category_uid": shape.class.category(),
-        "activity_id": shape.activity,
-        "type_uid": shape.class.uid() * 100 + shape.activity,
-        "severity_id": shape.severity as u64,
-        "time": millis(time),
-        "message": shape.message,
-        "metadata": {
-            "version": VERSION,
-            "product": origin.product(),
-            "uid": uid,
-            "tenant_uid": shape.target.and_then(|target| target.team_uid),
-            "correlation_uid": shape.correlation.map(|correlation| correlation.0),
-            "profiles": if shape.profiles.is_empty() { Value::Null } else { json!(shape.profiles) },
-            "is_truncated": if shape.truncated { json!(true) } else { Value::Null },
+/// The whole event, in the order it is written.
+#[derive(Serialize)]
+struct Whole<'a> {
+    class_uid: u64,
+    category_uid: u64,
+    activity_id: u64,
+    type_uid: u64,
+    severity_id: u64,
+    time: i64,
+    message: &'static str,
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Unmapped::is_empty")]
+    unmapped: &'a Unmapped<'a>,
+    #[serde(flatten)]
+    body: &'a Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    version: &'static str,
+    product: Product<'a>,
+    uid: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_uid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_uid: Option<Uuid>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    profiles: &'static [&'static str],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_truncated: bool,
+}
+
+/// What OCSF has no place for. Team and connection stand here whatever the class, so that one filter finds them.
+#[derive(Default, PartialEq, Serialize)]
+pub(super) struct Unmapped<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<&'a ObjectName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<&'a ObjectName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incidents: Option<&'a [Name]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_to: Option<&'a Peer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<&'a str>,
+}
+
+impl Unmapped<'_> {
+    fn is_empty(&self) -> bool {
+        *self == Unmapped::default()
+    }
+}
+
+/// What is of one class only.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Body<'a> {
+    Api(super::call::ApiBody<'a>),
+    Entity(super::change::EntityBody<'a>),
+    Lifecycle(super::process::LifecycleBody<'a>),
+    Fault(super::process::FaultBody),
+}
+
+/// The event as one line of JSON. Written at once, with no tree of values in between: a gateway writes two for each call.
+pub(super) fn event(
+    shape: &Shape<'_>,
+    more: Unmapped<'_>,
+    body: &Body<'_>,
+    origin: &Origin,
+    time: Timestamp,
+    uid: Uuid,
+) -> String {
+    let target = shape.target;
+    let unmapped = Unmapped {
+        team: target.map(|target| &target.team),
+        connection: target.and_then(|target| target.connection.as_ref()),
+        ..more
+    };
+    let whole = Whole {
+        class_uid: shape.class.uid(),
+        category_uid: shape.class.category(),
+        activity_id: shape.activity,
+        type_uid: shape.class.uid() * 100 + shape.activity,
+        severity_id: shape.severity as u64,
+        time: millis(time),
+        message: shape.message,
+        metadata: Metadata {
+            version: VERSION,
+            product: origin.product(),
+            uid,
+            tenant_uid: target.and_then(|target| target.team_uid),
+            correlation_uid: shape.correlation.map(|correlation| correlation.0),
+            profiles: shape.profiles,
+            is_truncated: shape.truncated,
         },
-        "unmapped": {
-            "team": team,
-            "connection": shape.target.and_then(|target| target.connection.as_ref()),
-        },
-    });
-    merge(&mut event, body);
-    without_nulls(&mut event);
-    event
+        unmapped: &unmapped,
+        body,
+    };
+    let mut line = Vec::with_capacity(USUAL_BYTES);
+    #[expect(clippy::expect_used, reason = "fails only for maps whose keys are no text, and for writers that fail")]
+    serde_json::to_writer(&mut line, &whole).expect("an event is JSON");
+    String::from_utf8(line).unwrap_or_default()
 }
 
 /// Milliseconds since 1970, as OCSF's `timestamp_t`.
@@ -68,38 +153,18 @@ pub(super) fn millis(time: Timestamp) -> i64 {
     time.as_millisecond()
 }
 
-/// Puts `more` into `value`, object by object.
-pub(super) fn merge(value: &mut Value, more: Value) {
-    match (value, more) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, more) in from {
-                merge(into.entry(key).or_insert(Value::Null), more);
-            }
-        }
-        (value, more) => *value = more,
-    }
-}
-
-/// Takes out absent members, and objects that have none left.
-fn without_nulls(value: &mut Value) {
-    if let Value::Object(members) = value {
-        members.values_mut().for_each(without_nulls);
-        members.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|of| !of.is_empty()));
-    }
-}
-
 /// An event that a recorder may store: of OCSF's shape, not too long, of a class its writer produces.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checked(Value);
+pub struct Checked(String);
 
 impl Checked {
-    /// The event.
-    pub fn as_json(&self) -> &Value {
+    /// The event, as it came.
+    pub fn as_line(&self) -> &str {
         &self.0
     }
 
-    pub(super) fn from_own(event: Value) -> Self {
-        Self(event)
+    pub(super) fn from_own(line: String) -> Self {
+        Self(line)
     }
 }
 
@@ -111,8 +176,9 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
     if line.len() > MAX_EVENT_BYTES {
         return Err(Misshapen::TooLong { bytes: line.len() });
     }
-    let event: Value = serde_json::from_slice(line).map_err(|_| Misshapen::NotJson)?;
-    let members = event.as_object().ok_or(Misshapen::NotAnObject)?;
+    let line = std::str::from_utf8(line).map_err(|_| Misshapen::NotJson)?;
+    let event: Node<'_> = serde_json::from_str(line).map_err(|_| Misshapen::NotJson)?;
+    let members = event.object().ok_or(Misshapen::NotAnObject)?;
     let class_uid = number(members, "class_uid")?;
     let class = Class::from_uid(class_uid).ok_or(Misshapen::UnknownClass { class_uid })?;
     if !class.writers().contains(&writer) {
@@ -126,10 +192,10 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
     number(members, "time")?;
 
     let metadata = object(members, "metadata", "metadata")?;
-    demand(metadata.get("version").and_then(Value::as_str) == Some(VERSION), "metadata.version")?;
+    demand(metadata.get("version").and_then(Node::text) == Some(VERSION), "metadata.version")?;
     let product = object(metadata, "product", "metadata.product")?;
-    demand(product.get("name").is_some_and(Value::is_string), "metadata.product.name")?;
-    let uid = metadata.get("uid").and_then(Value::as_str).and_then(|uid| Uuid::try_parse(uid).ok());
+    demand(product.get("name").and_then(Node::text).is_some(), "metadata.product.name")?;
+    let uid = metadata.get("uid").and_then(Node::text).and_then(|uid| Uuid::try_parse(uid).ok());
     demand(uid.is_some_and(|uid| uid.get_version_num() == 7), "metadata.uid")?;
 
     match class {
@@ -137,7 +203,7 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
             object(members, "actor", "actor")?;
             object(members, "src_endpoint", "src_endpoint")?;
             let api = object(members, "api", "api")?;
-            demand(api.get("operation").is_some_and(Value::is_string), "api.operation")?;
+            demand(api.get("operation").and_then(Node::text).is_some(), "api.operation")?;
         }
         Class::EntityManagement => {
             object(members, "entity", "entity")?;
@@ -147,19 +213,15 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
         }
         Class::ApplicationError => {}
     }
-    Ok(Checked(event))
+    Ok(Checked(line.to_owned()))
 }
 
-fn number(members: &Map<String, Value>, name: &'static str) -> Result<u64, Misshapen> {
-    members.get(name).and_then(Value::as_u64).ok_or(Misshapen::Member { name })
+fn number(members: &Members<'_>, name: &'static str) -> Result<u64, Misshapen> {
+    members.get(name).and_then(Node::number).ok_or(Misshapen::Member { name })
 }
 
-fn object<'a>(
-    members: &'a Map<String, Value>,
-    key: &str,
-    name: &'static str,
-) -> Result<&'a Map<String, Value>, Misshapen> {
-    members.get(key).and_then(Value::as_object).ok_or(Misshapen::Member { name })
+fn object<'a, 'l>(members: &'a Members<'l>, key: &str, name: &'static str) -> Result<&'a Members<'l>, Misshapen> {
+    members.get(key).and_then(Node::object).ok_or(Misshapen::Member { name })
 }
 
 fn demand(right: bool, name: &'static str) -> Result<(), Misshapen> {

@@ -1,10 +1,10 @@
 //! What happens to OpenTeam's own processes (OCSF 6002, Application Lifecycle; 6008, Application Error).
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{
-    Class, Origin, Reason, Target,
-    ocsf::{Severity, Shape},
+    Class, Origin, Product, Reason, Target,
+    ocsf::{Body, Severity, Shape, Unmapped},
 };
 
 /// A process came or went.
@@ -34,9 +34,16 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn body(self, origin: &Origin) -> Value {
-        json!({ "app": origin.product(), "status_id": 1 })
+    pub(super) fn body(self, origin: &Origin) -> (Body<'_>, Unmapped<'_>) {
+        (Body::Lifecycle(LifecycleBody { app: origin.product(), status_id: 1 }), Unmapped::default())
     }
+}
+
+/// What an event of the class has besides what all have.
+#[derive(Serialize)]
+pub(super) struct LifecycleBody<'a> {
+    app: Product<'a>,
+    status_id: u64,
 }
 
 /// Something that should not happen did.
@@ -91,20 +98,23 @@ impl Fault {
         }
     }
 
-    pub(super) fn body(&self, _: &Origin) -> Value {
-        match self {
-            Self::Unexpected { reason, .. } => {
-                json!({ "status_id": 2, "status_detail": reason.as_str() })
-            }
-            Self::EventsLost { count } => {
-                json!({ "status_id": 2, "status_detail": "EventsLost", "count": count })
-            }
-            Self::JournalCut { bytes } => {
-                json!({ "status_id": 2, "status_detail": "JournalCut", "unmapped": { "bytes": bytes } })
-            }
-            Self::JournalDamaged { bytes } => {
-                json!({ "status_id": 2, "status_detail": "JournalDamaged", "unmapped": { "bytes": bytes } })
-            }
-        }
+    pub(super) fn body(&self) -> (Body<'_>, Unmapped<'_>) {
+        let (reason, count, bytes) = match self {
+            Self::Unexpected { reason, .. } => (reason.as_str(), None, None),
+            Self::EventsLost { count } => ("EventsLost", Some(*count), None),
+            Self::JournalCut { bytes } => ("JournalCut", None, Some(*bytes)),
+            Self::JournalDamaged { bytes } => ("JournalDamaged", None, Some(*bytes)),
+        };
+        let body = FaultBody { status_id: 2, status_detail: reason, count };
+        (Body::Fault(body), Unmapped { bytes, ..Unmapped::default() })
     }
+}
+
+/// What an event of the class has besides what all have.
+#[derive(Serialize)]
+pub(super) struct FaultBody {
+    status_id: u64,
+    status_detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use serde_json::{Value, json};
+
 use super::{call::MOST_LISTED, change::MOST_INCIDENTS, *};
 use crate::{Peer, wire::MAX_EVENT_BYTES};
 
@@ -93,6 +95,7 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     let input = |of| change(Kind::SealedCredential, "acme-na-token", of);
     let connection = |of| change(Kind::AmazonConnection, "acme-na", of);
     let request = |of| change(Kind::CertificateSigningRequest, "openteam-gateway-0", of);
+    let incident = |of| EntityChange { target: None, ..change(Kind::Incident, "inc-7", of) };
     let gateway = Peer { role: Gateway, pod: name("gateway-0") };
     let unexpected = Fault::Unexpected { reason: Reason::new("ObjectDoesNotParse"), target: target() };
     vec![
@@ -112,6 +115,11 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("credential opened", Operator, stored(Change::CredentialOpened(ClientSecret, 3)).into()),
         ("credential unopenable", Gateway, stored(Change::CredentialUnopenable(RefreshToken, 3)).into()),
         ("credential resealed", Operator, stored(Change::CredentialResealed(RefreshToken, 4)).into()),
+        ("credential destroyed", Operator, stored(Change::CredentialDestroyed(RefreshToken, 4)).into()),
+        ("consent mailed", Operator, connection(Change::ConsentMailed).into()),
+        ("rotated", Operator, connection(Change::Rotated).into()),
+        ("old token accepted", Operator, connection(Change::OldTokenAccepted).into()),
+        ("old token refused", Operator, connection(Change::OldTokenRefused).into()),
         ("input accepted", Operator, input(Change::InputAccepted(RefreshToken)).into()),
         ("input superseded", Operator, input(Change::InputSuperseded(RefreshToken)).into()),
         ("input refused", Operator, input(Change::InputRefused(ClientSecret, Reason::new("UnknownKey"))).into()),
@@ -119,12 +127,34 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("unauthorized", Operator, connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into()),
         ("contained", Gateway, connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into()),
         ("restored", Gateway, connection(Change::Restored).into()),
+        ("notified", Operator, incident(Change::Notified("Contained")).into()),
+        ("not notified", Operator, incident(Change::NotNotified("Closed", Reason::new("SmtpRefused"))).into()),
+        (
+            "contained by",
+            Role::Webhook,
+            connection(Change::ContainedBy(Requester::of("kubernetes-admin"), vec![name("inc-7")])).into(),
+        ),
+        (
+            "restoring by",
+            Role::Webhook,
+            connection(Change::RestoringBy(Requester::of("ann@example.com"), vec![name("inc-7"), name("inc-8")]))
+                .into(),
+        ),
+        (
+            "deleted by",
+            Role::Webhook,
+            connection(Change::DeletedBy(Requester::of("system:serviceaccount:acme:gitops"))).into(),
+        ),
+        ("rotation asked for by", Role::Webhook, connection(Change::RotationAskedBy(Requester::of("ann"))).into()),
+        ("renewal asked for by", Role::Webhook, connection(Change::RenewalAskedBy(Requester::of("ann"))).into()),
         ("certificate issued", Operator, request(Change::CertificateIssued(gateway, time())).into()),
         (
             "certificate refused",
             Operator,
             request(Change::CertificateRefused(Reason::new("NotAServiceAccountOfOurs"))).into(),
         ),
+        ("evidence signed", Operator, incident(Change::EvidenceSigned(2, Digest::of_unguessable(b"manifest"))).into()),
+        ("evidence copied", Operator, incident(Change::EvidenceCopied(2, Digest::of_unguessable(b"manifest"))).into()),
         ("started", Recorder, Lifecycle::Started.into()),
         ("stopped", Role::Webhook, Lifecycle::Stopped.into()),
         ("unexpected error", Operator, unexpected.into()),
@@ -138,10 +168,14 @@ fn event(role: Role, activity: &Activity) -> Event {
     activity.event(&origin(role), time(), uid(0))
 }
 
+fn json(event: &Event) -> Value {
+    serde_json::from_str(event.as_line()).unwrap()
+}
+
 #[test]
 fn events_are_written_as_ever() {
     let events: BTreeMap<&str, Value> =
-        samples().into_iter().map(|(name, role, activity)| (name, event(role, &activity).json)).collect();
+        samples().into_iter().map(|(name, role, activity)| (name, json(&event(role, &activity)))).collect();
     let written = serde_json::to_string_pretty(&events).unwrap() + "\n";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/event/golden.json");
     if std::env::var_os("BLESS").is_some() {
@@ -154,7 +188,7 @@ fn events_are_written_as_ever() {
 fn a_recorder_takes_every_event_from_the_roles_that_produce_it_and_from_no_other() {
     for (sample, role, activity) in samples() {
         let event = event(role, &activity);
-        let line = event.to_line();
+        let line = event.as_line().to_owned();
         assert_eq!(check(line.as_bytes(), role), Ok(event.into_checked()), "{sample}");
         for other in Role::ALL {
             let class_uid = serde_json::from_str::<Value>(&line).unwrap()["class_uid"].as_u64().unwrap();
@@ -172,7 +206,7 @@ fn a_recorder_takes_every_event_from_the_roles_that_produce_it_and_from_no_other
 
 #[test]
 fn what_has_not_the_shape_of_ocsf_is_refused() {
-    let good = event(Role::Gateway, &call(Phase::Intent).into()).json;
+    let good = json(&event(Role::Gateway, &call(Phase::Intent).into()));
     let without = |path: &str| {
         let mut event = good.clone();
         let (parent, member) = path.rsplit_once('/').unwrap();
@@ -219,6 +253,19 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
         assert_eq!(check(line.as_bytes(), Role::Gateway), Err(Misshapen::Member { name: member }), "{line}");
     }
     let unknown = with("/class_uid", json!(1001)).to_string();
+    // What a reader of the journal could not read again, or would read otherwise.
+    let and = |more: &str| good.to_string().replacen('{', &format!("{{{more},"), 1).into_bytes();
+    let (deep, twice) = (format!("\"a\":{}{}", "[".repeat(200), "]".repeat(200)), "\"class_uid\":6003");
+    for line in [and(&deep), and("\"a\":1e999"), and(twice), and("\"a\":{\"b\":1,\"b\":2}"), and("\"a\":\"\\ud800\"")] {
+        assert_eq!(check(&line, Role::Gateway), Err(Misshapen::NotJson));
+    }
+    assert!(check(&and("\"a\":[{\"b\":-1},null,true,\"\\u00e4\"]"), Role::Gateway).is_ok());
+    let not_utf8 = [&and("\"a\":\"x\"")[..], b""]
+        .concat()
+        .iter()
+        .map(|byte| if *byte == b'x' { 0xff } else { *byte })
+        .collect::<Vec<_>>();
+    assert_eq!(check(&not_utf8, Role::Gateway), Err(Misshapen::NotJson));
     for (line, why) in [
         (&b""[..], Misshapen::NotJson),
         (b"{", Misshapen::NotJson),
@@ -261,8 +308,8 @@ fn the_longest_event_of_each_kind_fits() {
     };
     for activity in [Activity::from(calls), contained.into()] {
         let event = activity.event(&origin, time(), uid(0));
-        assert!(event.to_line().len() <= MAX_EVENT_BYTES, "{}", event.to_line().len());
-        assert_eq!(event.json["metadata"]["is_truncated"], true);
+        assert!(event.as_line().len() <= MAX_EVENT_BYTES, "{}", event.as_line().len());
+        assert_eq!(json(&event)["metadata"]["is_truncated"], true);
     }
 }
 

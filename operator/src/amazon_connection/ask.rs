@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amazon::{LwaClient, LwaError, RetryCause, SellersClient, SpApiError, Unauthorized};
+use amazon::{ApplicationsClient, LwaClient, LwaError, RetryCause, SellersClient, SpApiError, Unauthorized};
 use audit::{Act, Actor, Call, Change, Correlation, EntityChange, Operation, Phase, Reason, Source, Target};
 use crds::{AmazonConnection, NamespacedReference, Participation, StoredCredential};
 use jiff::{SignedDuration, Timestamp};
@@ -26,9 +26,29 @@ const PARTICIPATIONS: Operation =
 
 /// Amazon lets a seller's participations be read about once a minute, and some more at once (SP-API documentation,
 /// "Sellers API rate limits": 0.016 a second, burst 15). A credential replaced twice must not wait; a third of the burst
-/// is left to whoever else calls for this seller.
-const PARTICIPATIONS_EVERY: SignedDuration = SignedDuration::from_secs(60);
-const PARTICIPATIONS_AT_ONCE: i32 = 10;
+/// is left to whoever else calls for this seller. A question that ends at Login with Amazon counts just so: whoever may
+/// replace credentials or annotate must not be able to make us ask without end.
+const ASKED_EVERY: SignedDuration = SignedDuration::from_secs(60);
+const ASKED_AT_ONCE: i32 = 10;
+/// More than any pause between two questions; see [`delay`] for the longest one.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(600);
+
+/// Clients that trust one CA bundle.
+pub(crate) struct Clients {
+    pub(crate) lwa: LwaClient,
+    sellers: SellersClient,
+    pub(crate) applications: ApplicationsClient,
+}
+
+impl Clients {
+    pub(crate) fn new(ca_bundle: Option<&[u8]>) -> Result<Self, amazon::ClientError> {
+        Ok(Self {
+            lwa: LwaClient::new(ca_bundle)?,
+            sellers: SellersClient::new(ca_bundle)?,
+            applications: ApplicationsClient::new(ca_bundle)?,
+        })
+    }
+}
 
 /// When each connection may be asked for again. Lost with the process, which costs one call.
 #[derive(Default)]
@@ -39,23 +59,27 @@ pub(crate) struct Calls(Mutex<HashMap<NamespacedReference, Pace>>);
 struct Pace {
     failures: u32,
     not_before: Timestamp,
-    /// When all readings made so far would have been made, one each [`PARTICIPATIONS_EVERY`].
-    read_until: Timestamp,
+    /// When all questions asked so far would have been asked, one each [`ASKED_EVERY`].
+    asked_until: Timestamp,
 }
 
 impl Calls {
     /// Until when nothing is asked for this connection.
     pub(crate) fn not_before(&self, connection: &NamespacedReference) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(connection).map(|pace| pace.not_before)
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.get(connection).and_then(|pace| pace.not_before(Timestamp::now()))
     }
 
-    fn called(&self, connection: NamespacedReference, verdict: &Verdict, participations_read: bool) {
+    pub(super) fn called(&self, connection: NamespacedReference, verdict: &Verdict) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
         let pace = calls.get(&connection).copied().unwrap_or_else(|| Pace::new(now));
-        let pace = pace.after(verdict, participations_read, now, fastrand::f64());
-        // What is free to be asked for again needs no entry: so the map holds only what is in flux.
-        calls.retain(|_, pace| pace.not_before.max(pace.read_until) > now || pace.failures > 0);
+        let pace = pace.after(verdict, now, fastrand::f64());
+        // What is free to be asked for again needs no entry: so the map holds only what is in flux. Looked through only
+        // when it has grown, so that asking for very many costs each little.
+        if calls.len() == calls.capacity() {
+            calls.retain(|_, pace| pace.not_before.max(pace.asked_until) > now || pace.failures > 0);
+        }
         calls.insert(connection, pace);
     }
 }
@@ -63,11 +87,16 @@ impl Calls {
 impl Pace {
     /// Of a connection that was not asked for yet.
     const fn new(now: Timestamp) -> Self {
-        Self { failures: 0, not_before: now, read_until: now }
+        Self { failures: 0, not_before: now, asked_until: now }
+    }
+
+    /// Until when nothing is asked. A time that no pause reaches was worked out while the clock was wrong.
+    fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.not_before).filter(|then| then.duration_since(now) <= LONGEST_PAUSE)
     }
 
     /// After one more question.
-    fn after(self, verdict: &Verdict, participations_read: bool, now: Timestamp, jitter: f64) -> Self {
+    fn after(self, verdict: &Verdict, now: Timestamp, jitter: f64) -> Self {
         let failures = match verdict {
             Verdict::Unreachable(_) | Verdict::Unopenable(_) => self.failures.saturating_add(1),
             _ => 0,
@@ -75,10 +104,10 @@ impl Pace {
         let retry = if failures > 0 { delay(failures, jitter) } else { Duration::ZERO };
         let retry = SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX);
         let later = |then: Timestamp, by: SignedDuration| then.saturating_add(by).unwrap_or(Timestamp::MAX);
-        let read = if participations_read { PARTICIPATIONS_EVERY } else { SignedDuration::ZERO };
-        let read_until = later(self.read_until.max(now), read);
-        let room = later(read_until, -PARTICIPATIONS_EVERY * (PARTICIPATIONS_AT_ONCE - 1));
-        Self { failures, not_before: later(now, retry).max(room), read_until }
+        let so_far = self.asked_until.max(now).min(later(now, ASKED_EVERY * ASKED_AT_ONCE));
+        let asked_until = later(so_far, ASKED_EVERY);
+        let room = later(asked_until, -ASKED_EVERY * (ASKED_AT_ONCE - 1));
+        Self { failures, not_before: later(now, retry).max(room), asked_until }
     }
 }
 
@@ -89,10 +118,26 @@ pub(super) async fn ask(
     question: &Question,
 ) -> Result<Answer, ReconcileError> {
     let target = target(connection)?;
-    let (verdict, participations_read) = exchange(context, question, target.as_ref()).await?;
+    let exchange = async |client_secret| exchange(context, question, client_secret, target.as_ref()).await;
+    let mut asked_with = question.credentials();
+    let (mut verdict, mut passed_over) = (exchange(&question.client_secret).await?, None);
+    if verdict == Verdict::ApplicationSecretRejected
+        && let Some(second) = &question.second_secret
+    {
+        match exchange(second).await? {
+            accepted @ Verdict::Authorized(_) => {
+                passed_over = Some(verdict.refusal(asked_with.clone()));
+                asked_with.client_secret = second.spec.generation;
+                verdict = accepted;
+            }
+            // Perhaps it would have been accepted.
+            later @ (Verdict::Unreachable(_) | Verdict::Unopenable(_)) => verdict = later,
+            Verdict::Revoked | Verdict::ApplicationSecretRejected | Verdict::Refused(_) => {}
+        }
+    }
     let name = reference(&connection.metadata);
-    tracing::info!(connection = %name, verdict = verdict.state().reason, "amazon was asked");
-    context.calls.called(name, &verdict, participations_read);
+    tracing::info!(kind = "AmazonConnection", object = %name, verdict = verdict.state().reason, "amazon was asked");
+    context.calls.called(name, &verdict);
     let change = match verdict {
         Verdict::Authorized(_) => Some(Change::Authorized),
         Verdict::Revoked => Some(Change::Unauthorized(Reason::new("AuthorizationRevoked"))),
@@ -104,18 +149,18 @@ pub(super) async fn ask(
         let entity = entity(AmazonConnection::KIND, &connection.metadata)?;
         context.recorder.record_later(EntityChange { correlation: None, target, entity, change });
     }
-    Ok(Answer { asked_with: question.credentials(), verdict })
+    Ok(Answer { asked_with, test: question.test.clone(), verdict, passed_over })
 }
 
-/// The calls. The flag says whether the participations were read.
-async fn exchange(
+/// The calls.
+pub(super) async fn exchange(
     context: &Context,
     question: &Question,
+    client_secret: &StoredCredential,
     target: Option<&Target>,
-) -> Result<(Verdict, bool), ReconcileError> {
+) -> Result<Verdict, ReconcileError> {
     let correlation = Correlation::random();
-    let ca_bundle = question.addresses.ca_bundle.as_deref().map(str::as_bytes);
-    let (lwa, sellers) = (LwaClient::new(ca_bundle)?, SellersClient::new(ca_bundle)?);
+    let clients = context.amazon.of(question.addresses.ca_bundle.clone())?;
     let call = |operation, phase| Call {
         correlation,
         actor: Actor::Itself,
@@ -133,19 +178,20 @@ async fn exchange(
         let secret = credential::open(context, stored, correlation, target).await?;
         Ok::<_, ReconcileError>(secret.as_ref().and_then(text).ok_or_else(|| reference(&stored.metadata).name))
     };
-    let (refresh_token, client_secret) =
-        futures::try_join!(open(&question.refresh_token), open(&question.client_secret))?;
+    let (refresh_token, client_secret) = futures::try_join!(open(&question.refresh_token), open(client_secret))?;
     let (refresh_token, client_secret) = match (refresh_token, client_secret) {
         (Ok(token), Ok(secret)) => (token, secret),
         (Err(name), _) | (_, Err(name)) => {
             let reason = Reason::new("CredentialUnreadable");
             context.recorder.record_later(call(Operation::LWA_REFRESH, Phase::Failed { reason }));
-            return Ok((Verdict::Unopenable(name), false));
+            return Ok(Verdict::Unopenable(name));
         }
     };
     let sent = Instant::now();
-    let refreshed = lwa.refresh(&question.addresses.lwa, &question.client_id, &client_secret, &refresh_token).await;
+    let refreshed =
+        clients.lwa.refresh(&question.addresses.lwa, &question.client_id, &client_secret, &refresh_token).await;
     drop((refresh_token, client_secret));
+    context.metrics.refreshed(&refreshed);
     let latency = sent.elapsed();
     let phase = match &refreshed {
         Ok(_) => Phase::Outcome { status: 200, latency },
@@ -154,23 +200,22 @@ async fn exchange(
     context.recorder.record_later(call(Operation::LWA_REFRESH, phase));
     let token = match refreshed {
         Ok(granted) => granted.token,
-        Err(error) => return Ok((lwa_verdict(&error), false)),
+        Err(error) => return Ok(lwa_verdict(&error)),
     };
 
     let _recorded = context.recorder.record(call(PARTICIPATIONS, Phase::Intent)).await?;
     let sent = Instant::now();
-    let answered = sellers.participations(&question.addresses.selling_partner_api, &token).await;
+    let answered = clients.sellers.participations(&question.addresses.selling_partner_api, &token).await;
     let latency = sent.elapsed();
     let phase = match &answered {
         Ok(_) => Phase::Outcome { status: 200, latency },
         Err(error) => sp_api_phase(error, latency),
     };
     context.recorder.record_later(call(PARTICIPATIONS, phase));
-    let verdict = match answered {
+    Ok(match answered {
         Ok(participations) => Verdict::Authorized(participations.into_iter().map(participation).collect()),
         Err(error) => sp_api_verdict(&error),
-    };
-    Ok((verdict, true))
+    })
 }
 
 fn text(secret: &Secret) -> Option<SecretString> {
@@ -186,7 +231,7 @@ fn participation(told: amazon::Participation) -> Participation {
     }
 }
 
-fn lwa_phase(error: &LwaError, latency: Duration) -> Phase {
+pub(crate) fn lwa_phase(error: &LwaError, latency: Duration) -> Phase {
     match error {
         LwaError::InvalidGrant | LwaError::Refused(_) => Phase::Outcome { status: 400, latency },
         LwaError::InvalidClient => Phase::Outcome { status: 401, latency },
@@ -194,7 +239,7 @@ fn lwa_phase(error: &LwaError, latency: Duration) -> Phase {
     }
 }
 
-fn sp_api_phase(error: &SpApiError, latency: Duration) -> Phase {
+pub(crate) fn sp_api_phase(error: &SpApiError, latency: Duration) -> Phase {
     match error {
         SpApiError::Unauthorized(_) => Phase::Outcome { status: 403, latency },
         SpApiError::Throttled => Phase::Outcome { status: 429, latency },
@@ -203,7 +248,7 @@ fn sp_api_phase(error: &SpApiError, latency: Duration) -> Phase {
     }
 }
 
-fn retry_phase(cause: &RetryCause, latency: Duration) -> Phase {
+pub(crate) fn retry_phase(cause: &RetryCause, latency: Duration) -> Phase {
     match cause {
         RetryCause::Server(status) => Phase::Outcome { status: *status, latency },
         RetryCause::Throttled => Phase::Outcome { status: 429, latency },
@@ -240,36 +285,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn participations_are_read_some_times_at_once_and_then_once_a_minute() {
+    fn amazon_is_asked_some_times_at_once_and_then_once_a_minute_whatever_it_says() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        for verdict in [Verdict::Authorized(vec![]), Verdict::Revoked] {
+        for verdict in [Verdict::Authorized(vec![]), Verdict::Revoked, Verdict::ApplicationSecretRejected] {
             let mut pace = Pace::new(now);
-            for _ in 1..PARTICIPATIONS_AT_ONCE {
-                pace = pace.after(&verdict, true, now, 0.0);
+            for _ in 1..ASKED_AT_ONCE {
+                pace = pace.after(&verdict, now, 0.0);
                 assert!(pace.not_before <= now, "{verdict:?}");
             }
             for _ in 0..5 {
-                pace = pace.after(&verdict, true, pace.not_before.max(now), 0.0);
+                pace = pace.after(&verdict, pace.not_before.max(now), 0.0);
             }
-            assert_eq!(pace.not_before, now + PARTICIPATIONS_EVERY * 5, "{verdict:?}");
-            // What was not read costs nothing.
-            assert_eq!(pace.after(&verdict, false, pace.not_before, 0.0).not_before, pace.not_before);
+            assert_eq!(pace.not_before, now + ASKED_EVERY * 5, "{verdict:?}");
+            let rested = pace.after(&verdict, now + ASKED_EVERY * 60, 0.0);
+            assert_eq!(rested.not_before, now + ASKED_EVERY * 60, "what was long ago holds nothing up");
         }
     }
 
     #[test]
-    fn failures_are_repeated_at_growing_distances() {
+    fn failures_are_repeated_at_growing_distances_and_forgotten_with_an_answer() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let verdict = Verdict::Unreachable(String::new());
         let mut pace = Pace::new(now);
         let mut last = SignedDuration::ZERO;
         for _ in 0..10 {
-            pace = pace.after(&verdict, false, now, 1.0);
+            pace = pace.after(&verdict, now, 1.0);
             let wait = pace.not_before.duration_since(now);
             assert!(wait > last, "{wait} after {last}");
             last = wait;
         }
-        assert_eq!(pace.after(&Verdict::Revoked, false, now, 1.0), Pace::new(now));
+        assert_eq!(pace.after(&Verdict::Revoked, now, 1.0).failures, 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_while_stops_no_question() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let ahead = now + SignedDuration::from_hours(24);
+        let pace = (0..20).fold(Pace::new(ahead), |pace, _| pace.after(&Verdict::Revoked, ahead, 0.0));
+        assert!(pace.not_before(ahead).is_some_and(|then| then > ahead), "while it is ahead it paces");
+        assert_eq!(pace.not_before(now), None);
+        let pace = pace.after(&Verdict::Revoked, now, 0.0);
+        assert!(pace.asked_until <= now + ASKED_EVERY * (ASKED_AT_ONCE + 1));
+    }
+
+    #[test]
+    fn a_connection_is_paced_by_its_name_and_no_other_waits_for_it() {
+        let calls = Calls::default();
+        let name = |name: &str| NamespacedReference { namespace: "acme".into(), name: name.into() };
+        for _ in 0..ASKED_AT_ONCE {
+            calls.called(name("na"), &Verdict::Revoked);
+        }
+        assert!(calls.not_before(&name("na")).unwrap() > Timestamp::now());
+        assert_eq!(calls.not_before(&name("eu")), None);
+        // Made anew under the same name it is no fresher.
+        calls.called(name("eu"), &Verdict::Revoked);
+        assert!(calls.not_before(&name("na")).unwrap() > Timestamp::now());
     }
 
     #[test]

@@ -2,25 +2,35 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use access::{Addresses, Containment, Entry, Index, addresses};
+use access::{Addresses, Containment, Entry, Index, addresses, scope};
 use crds::{
     AmazonApplication, AmazonConnection, AmazonConnectionStatus, NamespacedReference, Participation, ProvenCredentials,
-    StoredCredential, Team,
-    condition::{AUTHORIZED, READY, State, find, set},
+    RefusedCredentials, StoredCredential, StoredRotation, Team, annotation,
+    condition::{AUTHORIZED, READY, REFRESHED, State, find, set},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{Resource, core::DeserializeGuard};
 use seal::KeyId;
 
+use super::{
+    mail,
+    rotation::{self, Tried},
+};
 use crate::{
-    credential, scope,
+    consent, credential,
     subject::{contained_states, reference},
 };
 
 /// Amazon wants a public application's authorization renewed after so long (SP-API documentation, "Renew
 /// authorizations").
 const AUTHORIZATION_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// What `Ready` says where no refresh token or no client secret is stored.
+const CREDENTIAL_LACKS: [&str; 2] = ["CredentialMissing", "ClientSecretMissing"];
+
+/// A status held back is looked at again after so long, should no change come.
+const HELD: Duration = Duration::from_secs(60);
 
 /// What one pass looks at. No plaintext.
 pub(crate) struct Observed<'a> {
@@ -33,22 +43,51 @@ pub(crate) struct Observed<'a> {
     /// The keyset's key that seals now.
     pub(crate) active_key: KeyId,
     pub(crate) allow_endpoints: bool,
+    /// A missing credential may be among the inputs that wait to be opened.
+    pub(crate) input_under_way: bool,
     /// Amazon is not asked before this, where it is known.
     pub(crate) ask_not_before: Option<Timestamp>,
+    /// The refresh token that was rotated away is not tried before this, where it is known.
+    pub(crate) try_not_before: Option<Timestamp>,
+    /// When the newest RuntimeToken of the connection was created, by the apiserver's clock.
+    pub(crate) newest_token: Option<Timestamp>,
+    /// Whether there is a server to send mail by.
+    pub(crate) mail_configured: bool,
     /// What Amazon has just said.
     pub(crate) answer: Option<&'a Answer>,
+    /// And of the refresh token that was rotated away.
+    pub(crate) tried: Option<&'a Tried>,
     pub(crate) now: Timestamp,
 }
 
 /// What to do.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
+    /// Its refresh token must be rotated away before anything else.
+    pub(crate) rotate: Option<StoredRotation>,
+    /// Amazon must be asked about the refresh token that was rotated away.
+    pub(crate) try_old: Option<Question>,
+    /// The mail that asks for a consent must be sent, once the status is written.
+    pub(crate) mail: bool,
+    /// What of the stored refresh token is of no use any more, once the status is written.
+    pub(crate) tidy: Option<Tidy>,
     /// Amazon must be asked before the status is written.
     pub(crate) ask: Option<Question>,
     pub(crate) status: AmazonConnectionStatus,
     pub(crate) contained_by: Vec<Containment>,
+    /// The status is not worth writing: it will be another in a moment, of which a change tells.
+    pub(crate) hold: bool,
     /// When to look again, sooner than usual.
     pub(crate) recheck: Option<Duration>,
+}
+
+/// What to take out of a StoredCredential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tidy {
+    /// What was rotated away: Amazon refuses it.
+    Destroy,
+    /// The one before the newest: its time is over.
+    DropPrevious,
 }
 
 /// What to ask Amazon, and with what.
@@ -58,6 +97,10 @@ pub(crate) struct Question {
     pub(crate) client_id: String,
     pub(crate) refresh_token: StoredCredential,
     pub(crate) client_secret: StoredCredential,
+    /// The client secret before, tried second while Amazon may still honour it.
+    pub(crate) second_secret: Option<StoredCredential>,
+    /// The annotation `openteam.dev/test`, where it has a new value.
+    pub(crate) test: Option<String>,
 }
 
 impl Question {
@@ -75,7 +118,17 @@ impl Question {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) asked_with: ProvenCredentials,
+    pub(crate) test: Option<String>,
     pub(crate) verdict: Verdict,
+    /// The newest credentials, where Amazon refused those and accepted others that may still be used.
+    pub(crate) passed_over: Option<RefusedCredentials>,
+}
+
+impl Answer {
+    /// The credentials that were to be proven.
+    fn about(&self) -> &ProvenCredentials {
+        self.passed_over.as_ref().map_or(&self.asked_with, |refused| &refused.with)
+    }
 }
 
 /// What Amazon said of the credentials, or why it said nothing.
@@ -102,6 +155,12 @@ impl Verdict {
             Self::Authorized(_) | Self::Revoked | Self::ApplicationSecretRejected | Self::Refused(_) => true,
             Self::Unreachable(_) | Self::Unopenable(_) => false,
         }
+    }
+
+    /// As a status keeps it of credentials that others serve for.
+    pub(crate) fn refusal(&self, with: ProvenCredentials) -> RefusedCredentials {
+        let State { reason, message, .. } = self.state();
+        RefusedCredentials { with, reason, message }
     }
 
     /// The condition `Authorized`.
@@ -135,8 +194,13 @@ impl Verdict {
 }
 
 /// As a `Time` is kept: with a fraction it would differ from itself once it was written.
-fn whole_seconds(time: Timestamp) -> Time {
+pub(super) fn whole_seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+/// As a `MicroTime` is kept, likewise.
+pub(super) fn micros(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 /// Decides.
@@ -145,32 +209,58 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     let generation = connection.metadata.generation;
     let contained_by = contained_by(seen);
     let (contained, stopped) = contained_states(&contained_by);
+    let team = seen.team.map(Resource::meta);
+    // No clock that is behind the apiserver's lets a token outlive a rotation.
+    let at = micros(seen.newest_token.map_or(seen.now, |newest| newest.max(seen.now)));
+    let leaves = connection.metadata.deletion_timestamp.is_some();
+    let rotate = rotation::due(connection, team, seen.refresh_token, at).filter(|_| !leaves);
     let usable = usable(seen);
     let wanted = usable.as_ref().ok().map(Question::credentials);
 
     let mut status = connection.status.clone().unwrap_or_default();
     status.observed_generation = generation;
     status.incidents = incidents(&contained_by);
+    status.rotation = rotation::told(connection, team, seen.refresh_token, at);
     let endpoint = application_addresses(seen).map(|found| trimmed(found.selling_partner_api.as_str()));
     status.endpoint = endpoint;
-    status.authorized_at = seen.refresh_token.map(|stored| whole_seconds(stored.spec.sealed_at.0));
+    let before = serving(seen, &status, wanted.as_ref());
+    take_answer(&mut status, seen.answer, wanted.as_ref(), before.is_some());
+    // What serves for the newest credentials, until Amazon accepts those.
+    let stand_in = status.proven.clone().filter(|it| Some(it) != wanted.as_ref());
+    let stand_in =
+        stand_in.filter(|it| before.as_ref() == Some(it) || seen.answer.is_some_and(|by| by.asked_with == *it));
+    let in_use = seen.refresh_token.and_then(|stored| match &stand_in {
+        Some(proven) => stored.usable(proven.refresh_token, seen.now),
+        None => Some(stored.clone()),
+    });
+    status.authorized_at = in_use.map(|stored| whole_seconds(stored.spec.sealed_at.0));
     status.authorization_expires_at = status.authorized_at.as_ref().map(|at| Time(at.0 + AUTHORIZATION_LIFE));
-    take_answer(&mut status, seen.answer, wanted.as_ref());
 
-    // Without a verdict on the very credentials in use there is none.
-    let verdict = find(&status.conditions, AUTHORIZED)
-        .filter(|condition| condition.status != "Unknown" && wanted.is_some() && status.proven == wanted)
-        .cloned();
-    let answered = seen.answer.filter(|answer| Some(&answer.asked_with) == wanted.as_ref()).map(|a| a.verdict.state());
-    let unsettled = verdict.is_none() && stopped.is_none() && answered.is_none();
+    status.refused.take_if(|refused| Some(&refused.with) != wanted.as_ref());
+    let refused = status.refused.as_ref().map(|it| State::no(AUTHORIZED, &it.reason, it.message.clone()));
+    let known = known(&status, wanted.as_ref()).or(refused);
+    let answer = seen.answer.filter(|answer| Some(answer.about()) == wanted.as_ref());
+    // A test that Amazon does not answer takes nothing away.
+    let answered =
+        answer.map(|it| &it.verdict).filter(|verdict| verdict.lasts() || known.is_none()).map(Verdict::state);
+    let question = usable.as_ref().ok().filter(|it| known.is_none() || it.test.is_some());
+    let question = question.filter(|_| stopped.is_none() && answer.is_none());
     let too_early = seen.ask_not_before.filter(|&then| then > seen.now);
-    let ask = usable.as_ref().ok().filter(|_| unsettled && too_early.is_none()).cloned();
-    let authorized = match (&answered, &verdict, &usable) {
-        (Some(state), ..) => state.clone(),
-        (None, Some(verdict), _) => restated(verdict),
-        (None, None, Err(missing)) => State::unknown(AUTHORIZED, &missing.reason, missing.message.clone()),
-        (None, None, Ok(_)) => waiting(&status.conditions, stopped.as_ref()),
+    let ask = question.filter(|_| too_early.is_none()).cloned();
+    let authorized = match (answered.or(known), &usable) {
+        _ if stand_in.is_some() => Verdict::Authorized(Vec::new()).state(),
+        (Some(state), _) => state,
+        (None, Err(missing)) => State::unknown(AUTHORIZED, &missing.reason, missing.message.clone()),
+        (None, Ok(_)) => waiting(&status.conditions, stopped.as_ref()),
     };
+    let authorized = match (&stand_in, &status.refused) {
+        (Some(_), Some(refused)) => passed_over(refused),
+        _ => told_of_expiry(authorized, status.authorization_expires_at.as_ref(), seen.now),
+    };
+    let lacks = usable.as_ref().err().is_some_and(|it| CREDENTIAL_LACKS.contains(&it.reason.as_str()));
+    // An input waits until a rotation is told.
+    let rotation_told = status.rotation == connection.status.as_ref().and_then(|before| before.rotation.clone());
+    let hold = lacks && seen.input_under_way && stopped.is_none() && rotation_told;
     let ready = stopped.unwrap_or_else(|| match &usable {
         Err(missing) => missing.clone(),
         Ok(_) => ready(connection, &authorized, &status.participations),
@@ -179,21 +269,51 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     for state in [ready, authorized, contained, current] {
         set(&mut status.conditions, state, generation, seen.now);
     }
+    let accepted = rotation::newest_is_accepted(&status, seen.refresh_token);
+    status.renewal = rotation::renewal(connection, seen.refresh_token, accepted, seen.now);
+    let application = seen.application.and_then(|it| it.0.as_ref().ok());
+    let consent =
+        rotation::consent_requested(&status, connection, application, seen.allow_endpoints, seen.refresh_token);
+    let old = rotation::old_token(&mut status, seen.refresh_token, seen.tried, seen.now);
+    for state in consent.into_iter().chain(old) {
+        set(&mut status.conditions, state, generation, seen.now);
+    }
+    status.consent_mail = mail::told(connection, &status, seen.mail_configured, seen.now);
     // What belongs to another refresh token says nothing about this one's seller.
-    if status.proven.as_ref().map(|proven| proven.refresh_token) != seen.refresh_token.map(|it| it.spec.generation) {
+    let proven = status.proven.as_ref().map(|proven| proven.refresh_token);
+    if stand_in.is_none() && proven != seen.refresh_token.map(|it| it.spec.generation) {
         status.participations.clear();
     }
-    let recheck = too_early
-        .filter(|_| usable.is_ok())
-        .map(|then| Duration::try_from(then.duration_since(seen.now)).unwrap_or_default() + Duration::from_millis(50));
-    Plan { ask, status, contained_by, recheck }
+    let to_try = rotation::to_try(connection, &status, seen.refresh_token, seen.now).filter(|_| !leaves);
+    let to_try = to_try.and_then(|(old, test)| Some(Question { test, ..with(seen, old).ok()? }));
+    let try_too_early = seen.try_not_before.filter(|&then| then > seen.now);
+    let tidy = if rotation::to_destroy(&status, seen.refresh_token) {
+        Some(Tidy::Destroy)
+    } else {
+        seen.refresh_token.filter(|stored| rotation::is_over(stored, seen.now)).map(|_| Tidy::DropPrevious)
+    };
+    let mail_at = mail::due(&status).filter(|_| !leaves);
+    let early = [
+        too_early.filter(|_| question.is_some()),
+        try_too_early.filter(|_| to_try.is_some()),
+        mail_at.filter(|&then| then > seen.now),
+    ];
+    let recheck = early
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|then| Duration::try_from(then.duration_since(seen.now)).unwrap_or_default() + Duration::from_millis(50))
+        .or(hold.then_some(HELD));
+    let try_old = to_try.filter(|_| try_too_early.is_none());
+    let mail = mail_at.is_some_and(|then| then <= seen.now);
+    Plan { rotate, try_old, mail, tidy: tidy.filter(|_| !leaves), ask, status, contained_by, hold, recheck }
 }
 
 fn contained_by(seen: &Observed<'_>) -> Vec<Containment> {
     let name = reference(&seen.connection.metadata);
     let index = Index {
-        teams: Arc::new(seen.team.map(|team| entry_of(team.meta())).into_iter().collect()),
-        applications: Arc::new(seen.application.map(|it| entry_of(it.meta())).into_iter().collect()),
+        teams: seen.team.map(|team| entry_of(team.meta())).into_iter().collect(),
+        applications: seen.application.map(|it| entry_of(it.meta())).into_iter().collect(),
         ..Index::default()
     };
     access::contained(&index, &name, seen.connection)
@@ -222,6 +342,38 @@ fn trimmed(address: &str) -> String {
 
 /// Everything a call to Amazon needs, or the first thing that is missing, as `Ready` says it.
 fn usable(seen: &Observed<'_>) -> Result<Question, State> {
+    let application = reach(seen)?.0;
+    let seal = consent::seal(seen.connection);
+    let stored = seen
+        .refresh_token
+        .ok_or_else(|| State::no(READY, CREDENTIAL_LACKS[0], format!("no refresh token yet: seal one with {seal}")))?;
+    let newest = stored.newest().ok_or_else(|| {
+        let how = consent::how(seen.connection, Some(application), seen.allow_endpoints);
+        State::no(READY, "ConsentRequired", format!("its refresh token was rotated away: {how}"))
+    })?;
+    with(seen, newest)
+}
+
+/// The question of this refresh token.
+fn with(seen: &Observed<'_>, refresh_token: StoredCredential) -> Result<Question, State> {
+    let (application, addresses) = reach(seen)?;
+    let client_secret = seen.client_secret.and_then(StoredCredential::newest).ok_or_else(|| {
+        let name = &seen.connection.spec.application_ref;
+        let message = format!("no client secret yet: seal one with `openteam seal --for amazonapplication/{name}`");
+        State::no(READY, CREDENTIAL_LACKS[1], message)
+    })?;
+    Ok(Question {
+        addresses,
+        client_id: application.spec.client_id.clone(),
+        refresh_token,
+        client_secret,
+        second_secret: seen.client_secret.and_then(|stored| stored.previous_usable(seen.now)),
+        test: new_test(seen.connection),
+    })
+}
+
+/// The application and where Amazon is, or what is missing for that.
+fn reach<'a>(seen: &Observed<'a>) -> Result<(&'a AmazonApplication, Addresses), State> {
     let spec = &seen.connection.spec;
     let namespace = reference(&seen.connection.metadata).namespace;
     let no = |reason: &str, message: String| State::no(READY, reason, message);
@@ -245,40 +397,123 @@ fn usable(seen: &Observed<'_>) -> Result<Question, State> {
     }
     let addresses = addresses(spec, application, seen.allow_endpoints)
         .map_err(|fault| no(fault.reason(), format!("AmazonApplication {name}: {fault}")))?;
-    let refresh_token = seen.refresh_token.ok_or_else(|| {
-        let own = reference(&seen.connection.metadata).name;
-        let message =
-            format!("no refresh token yet: seal one with `openteam seal --for amazonconnection/{namespace}/{own}`");
-        no("CredentialMissing", message)
-    })?;
-    let client_secret = seen.client_secret.ok_or_else(|| {
-        let message = format!("no client secret yet: seal one with `openteam seal --for amazonapplication/{name}`");
-        no("ClientSecretMissing", message)
-    })?;
-    Ok(Question {
-        addresses,
-        client_id: application.spec.client_id.clone(),
-        refresh_token: refresh_token.clone(),
-        client_secret: client_secret.clone(),
-    })
+    Ok((application, addresses))
 }
 
-/// Keeps what lasts of an answer, if it is about the credentials in use.
-fn take_answer(status: &mut AmazonConnectionStatus, answer: Option<&Answer>, wanted: Option<&ProvenCredentials>) {
-    let Some(answer) = answer.filter(|answer| Some(&answer.asked_with) == wanted && answer.verdict.lasts()) else {
+/// The annotation `openteam.dev/test`, where it was not acted on yet.
+fn new_test(connection: &AmazonConnection) -> Option<String> {
+    let tested = connection.status.as_ref().and_then(|status| status.tested.as_deref());
+    annotation::test(&connection.metadata).filter(|value| Some(*value) != tested).map(str::to_owned)
+}
+
+/// The credentials that serve while the newest are not proven: those that Amazon accepted before, as long as they may be
+/// used and it has not refused them since.
+fn serving(
+    seen: &Observed<'_>,
+    status: &AmazonConnectionStatus,
+    wanted: Option<&ProvenCredentials>,
+) -> Option<ProvenCredentials> {
+    let wanted = wanted?;
+    let proven = status.proven.as_ref().filter(|it| *it != wanted && it.client_id == wanted.client_id)?;
+    let usable = |stored: Option<&StoredCredential>, generation| stored?.usable(generation, seen.now);
+    usable(seen.refresh_token, proven.refresh_token)?;
+    usable(seen.client_secret, proven.client_secret)?;
+    known(status, Some(proven)).filter(|state| state.status == Some(true)).map(|_| proven.clone())
+}
+
+/// `Authorized` where Amazon refused the newest credentials and those before serve.
+fn passed_over(refused: &RefusedCredentials) -> State {
+    let message = format!(
+        "the credentials before the newest serve, for some days only. Of the newest: {} ({})",
+        refused.message, refused.reason
+    );
+    State::yes(AUTHORIZED, "NewCredentialRefused", message)
+}
+
+/// Keeps what lasts of an answer, if it is about the newest credentials. Others that serve are not given up for a refusal.
+fn take_answer(
+    status: &mut AmazonConnectionStatus,
+    answer: Option<&Answer>,
+    wanted: Option<&ProvenCredentials>,
+    others_serve: bool,
+) {
+    let Some(answer) = answer.filter(|answer| Some(answer.about()) == wanted && answer.verdict.lasts()) else {
         return;
     };
+    if others_serve && !matches!(answer.verdict, Verdict::Authorized(_)) {
+        status.refused = Some(answer.verdict.refusal(answer.asked_with.clone()));
+        status.tested = answer.test.clone().or(status.tested.take());
+        return;
+    }
+    status.refused.clone_from(&answer.passed_over);
     status.proven = Some(answer.asked_with.clone());
+    // The connection was read anew before Amazon was asked: what gateways had seen by then is older than this answer.
+    status.refreshed_before = find(&status.conditions, REFRESHED)
+        .filter(|_| status.refreshed_with.as_ref() == Some(&answer.asked_with))
+        .map(|refreshed| refreshed.last_transition_time.clone());
+    if let Some(test) = &answer.test {
+        status.tested = Some(test.clone());
+    }
     if let Verdict::Authorized(participations) = &answer.verdict {
         status.participations.clone_from(participations);
         status.participations.sort_by(|a, b| a.marketplace_id.cmp(&b.marketplace_id));
     }
 }
 
+/// The newest verdict on the very credentials in use, without asking: what a gateway saw since Amazon last answered us,
+/// else that answer.
+fn known(status: &AmazonConnectionStatus, wanted: Option<&ProvenCredentials>) -> Option<State> {
+    let wanted = wanted?;
+    let news = find(&status.conditions, REFRESHED)
+        .filter(|_| status.refreshed_with.as_ref() == Some(wanted))
+        .filter(|refreshed| status.refreshed_before.as_ref() != Some(&refreshed.last_transition_time));
+    if let Some(refused) = news.filter(|refreshed| refreshed.status == "False") {
+        return match refused.reason.as_str() {
+            "AuthorizationRevoked" => Some(Verdict::Revoked.state()),
+            "ApplicationSecretRejected" => Some(Verdict::ApplicationSecretRejected.state()),
+            // Amazon's word for neither: perhaps a passing fault, which must not need a person. We ask ourselves.
+            _ => None,
+        };
+    }
+    let verdict = find(&status.conditions, AUTHORIZED).filter(|it| it.status != "Unknown");
+    let verdict = verdict.filter(|_| status.proven.as_ref() == Some(wanted))?;
+    // Served again after a refusal, by a gateway that had not heard of it.
+    let honoured = news.is_some_and(|refreshed| refreshed.status == "True");
+    let good = verdict.status == "True" || honoured;
+    Some(if good { Verdict::Authorized(Vec::new()).state() } else { restated(verdict) })
+}
+
+/// How long before the end of an authorization people are told, the nearest first, and the reason that tells them.
+const EXPIRY_STAGES: [(i64, &str); 4] =
+    [(0, "ExpiryPassed"), (7, "ExpiresWithin7Days"), (30, "ExpiresWithin30Days"), (60, "ExpiresWithin60Days")];
+
+/// `Authorized`, with a reason of its own once the authorization nears its end: each stage is one transition, so it is
+/// written and told once.
+fn told_of_expiry(authorized: State, expires_at: Option<&Time>, now: Timestamp) -> State {
+    let Some(Time(at)) = expires_at.filter(|_| authorized.status == Some(true)) else { return authorized };
+    let left = at.duration_since(now);
+    match EXPIRY_STAGES.iter().find(|(days, _)| left <= SignedDuration::from_hours(days * 24)) {
+        Some((_, reason)) => State::yes(
+            AUTHORIZED,
+            reason,
+            format!(
+                "the seller's authorization ends at {at}, 365 days after its refresh token was sealed: have the seller \
+                 authorize the application again and seal the new refresh token"
+            ),
+        ),
+        None => authorized,
+    }
+}
+
 /// A condition as it stands.
 fn restated(condition: &Condition) -> State {
-    State {
-        type_: AUTHORIZED,
+    restated_as(AUTHORIZED)(condition)
+}
+
+/// The same of this type.
+pub(super) const fn restated_as(type_: &'static str) -> impl Fn(&Condition) -> State {
+    move |condition| State {
+        type_,
         status: match condition.status.as_str() {
             "True" => Some(true),
             "False" => Some(false),
@@ -319,6 +554,7 @@ fn ready(connection: &AmazonConnection, authorized: &State, participations: &[Pa
     } else if absent.len() == connection.spec.marketplace_ids.len() {
         State::no(READY, "NotParticipating", format!("the seller takes part in none of spec.marketplaceIds: {list}"))
     } else {
-        State::yes(READY, "Ready", format!("the seller does not take part in {list}; calls naming them will fail"))
+        let message = format!("the seller does not take part in {list}; calls naming them will fail");
+        State::yes(READY, "PartlyParticipating", message)
     }
 }

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use seal::Keyset;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{BootstrapError, KeysetSource, Place, api, authority, sealing_keys};
+use super::{BootstrapError, KeysetSource, Place, api, authority, evidence_key, sealing_keys};
 
 const KEY: &str = "keyset.json";
 
@@ -62,7 +62,7 @@ async fn evidence(place: &Place<'_>) -> Result<Option<String>, BootstrapError> {
     if let Some(one) = stored.items.first() {
         return Ok(Some(format!("StoredCredential {}/{}", one.namespace().unwrap_or_default(), one.name_any())));
     }
-    for name in [authority::SECRET, sealing_keys::NAME] {
+    for name in [authority::SECRET, sealing_keys::NAME, evidence_key::NAME] {
         if place.secret(name).await?.is_some() {
             return Ok(Some(format!("Secret {name}")));
         }

@@ -3,18 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::{ConfigMap, Secret},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
+use k8s_openapi::api::core::v1::Secret;
 use seal::{KeyId, Keyset, PrivateKey};
 
-use super::{BootstrapError, Place, api, entries, sealed, text};
-use crate::status::MANAGER;
+use super::{BootstrapError, Place, entries, sealed, text};
 
 /// Name of both the Secret and the ConfigMap.
 pub(super) const NAME: &str = "openteam-sealing-keys";
@@ -28,7 +20,7 @@ pub(super) async fn load(place: &Place<'_>, keyset: &Keyset) -> Result<Vec<Priva
         None => create(place, keyset).await?,
     };
     let keys = open(place, keyset, &secret)?;
-    publish(place, &keys, &text(&secret, NAME, CURRENT)?).await?;
+    place.publish(NAME, published(&keys, &text(&secret, NAME, CURRENT)?)).await?;
     Ok(keys)
 }
 
@@ -70,38 +62,8 @@ fn open(place: &Place<'_>, keyset: &Keyset, secret: &Secret) -> Result<Vec<Priva
     }
 }
 
-/// Publishes the public halves. Repairs what someone changed: a foreign key there would catch credentials.
-async fn publish(place: &Place<'_>, keys: &[PrivateKey], current: &str) -> Result<(), BootstrapError> {
-    let wanted = public(place.namespace, keys, current);
-    let maps: Api<ConfigMap> = Api::namespaced(place.client.clone(), place.namespace);
-    let what = || format!("ConfigMap {}/{NAME}", place.namespace);
-    let found = maps.get_opt(NAME).await.map_err(api(what()))?;
-    let same = found.as_ref().is_some_and(|found| found.data == wanted.data);
-    if same {
-        return Ok(());
-    }
-    // What is in it and not ours goes too, which applying alone would leave.
-    if let Some(found) = found {
-        let replacement = ConfigMap { data: wanted.data, binary_data: None, ..found };
-        return maps
-            .replace(NAME, &kube::api::PostParams::default(), &replacement)
-            .await
-            .map(drop)
-            .map_err(api(what()));
-    }
-    maps.patch(NAME, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&wanted)).await.map(drop).map_err(api(what()))
-}
-
-pub(super) fn public(namespace: &str, keys: &[PrivateKey], current: &str) -> ConfigMap {
+/// The public halves, as anybody finds them.
+pub(super) fn published(keys: &[PrivateKey], current: &str) -> BTreeMap<String, String> {
     let entries = keys.iter().map(|key| (key.id().to_string(), key.public().to_string()));
-    let data: BTreeMap<String, String> = entries.chain([(CURRENT.to_owned(), current.to_owned())]).collect();
-    ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(NAME.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        data: Some(data),
-        ..ConfigMap::default()
-    }
+    entries.chain([(CURRENT.to_owned(), current.to_owned())]).collect()
 }

@@ -88,9 +88,10 @@ fn path(kind: &str, name: &str) -> String {
 async fn a_first_start_makes_everything_and_later_ones_only_read_it() {
     let server = Server::default();
     let first = server.bootstrap().await.unwrap();
-    assert_eq!(*server.writes.lock().unwrap(), 4, "keyset, authority, sealing keys, their public halves");
+    assert_eq!(*server.writes.lock().unwrap(), 6, "keyset, authority, sealing keys, evidence's key, public halves");
     let again = server.bootstrap().await.unwrap();
-    assert_eq!(*server.writes.lock().unwrap(), 4);
+    assert_eq!(*server.writes.lock().unwrap(), 6);
+    assert_eq!(again.evidence_key.public(), first.evidence_key.public());
     assert_eq!(again.keyset.cluster_id(), first.keyset.cluster_id());
     assert_eq!(again.authority.pem(), first.authority.pem());
     assert_eq!(again.sealing_keys[0].id(), first.sealing_keys[0].id());
@@ -102,11 +103,24 @@ async fn no_private_key_stands_anywhere_in_the_clear() {
     let made = server.bootstrap().await.unwrap();
     let authority = made.authority.private_key();
     let sealing = made.sealing_keys[0].to_bytes();
+    let id = made.evidence_key.public().id();
+    let stored: Secret =
+        serde_json::from_value(server.objects.lock().unwrap()[&path("secrets", "openteam-evidence-key")].clone())
+            .unwrap();
+    let binding = seal::StoredBinding {
+        namespace: NAMESPACE,
+        kind: "EvidenceKey",
+        name: &id,
+        field: "PrivateKey",
+        generation: 1,
+    };
+    let seed = made.keyset.open(&binding, &sealed(&stored, "openteam-evidence-key", &id).unwrap()).unwrap();
+    assert_eq!(evidence::PrivateKey::from_seed(seed.expose()).unwrap().public().id(), id);
     for (at, object) in server.objects.lock().unwrap().iter() {
         for (key, value) in object["data"].as_object().unwrap() {
             let text = value.as_str().unwrap().as_bytes();
             let bytes = data_encoding::BASE64.decode(text).unwrap_or_else(|_| text.to_vec());
-            for secret in [authority.as_slice(), sealing.as_slice()] {
+            for secret in [authority.as_slice(), sealing.as_slice(), seed.expose()] {
                 assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{at} {key}");
             }
         }
@@ -137,11 +151,31 @@ async fn the_published_key_seals_what_the_private_one_opens_and_is_repaired() {
 }
 
 #[tokio::test]
+async fn the_published_key_checks_evidence_and_is_repaired() {
+    let server = Server::default();
+    let made = server.bootstrap().await.unwrap();
+    let published =
+        |server: &Server| server.objects.lock().unwrap()[&path("configmaps", "openteam-evidence-key")].clone();
+    let before = published(&server);
+    let keys = evidence::PublicKey::all_in(&before.to_string()).unwrap();
+    assert_eq!((keys.len(), before["data"]["current"].as_str()), (1, Some(keys[0].id().as_str())));
+    assert!(keys[0].has_signed(b"manifest", &made.evidence_key.sign(b"manifest")));
+
+    // Whoever could put a key of his own there could forge evidence.
+    let foreign = evidence::PrivateKey::from_seed(&[7; 32]).unwrap().public();
+    server.change("configmaps", "openteam-evidence-key", |map| {
+        map["data"][format!("{}.pem", foreign.id())] = foreign.to_pem().into();
+    });
+    server.bootstrap().await.unwrap();
+    assert_eq!(published(&server)["data"], before["data"]);
+}
+
+#[tokio::test]
 async fn a_lost_keyset_is_never_replaced() {
-    for evidence in ["openteam-ca", "openteam-sealing-keys"] {
+    for evidence in ["openteam-ca", "openteam-sealing-keys", "openteam-evidence-key"] {
         let server = Server::default();
         server.bootstrap().await.unwrap();
-        for secret in ["openteam-keyset", "openteam-ca", "openteam-sealing-keys"] {
+        for secret in ["openteam-keyset", "openteam-ca", "openteam-sealing-keys", "openteam-evidence-key"] {
             if secret != evidence {
                 server.remove(secret);
             }
@@ -180,11 +214,21 @@ async fn what_does_not_fit_together_stops_the_start() {
     assert!(matches!(server.error().await, BootstrapError::DoesNotOpen { secret: "openteam-sealing-keys", .. }));
 
     let server = made().await;
+    server.change("secrets", "openteam-evidence-key", |it| {
+        *it = others[&path("secrets", "openteam-evidence-key")].clone();
+    });
+    assert!(matches!(server.error().await, BootstrapError::DoesNotOpen { secret: "openteam-evidence-key", .. }));
+
+    let server = made().await;
     let certificate = others[&path("secrets", "openteam-ca")]["data"]["ca.crt"].clone();
     server.change("secrets", "openteam-ca", |it| it["data"]["ca.crt"] = certificate);
     assert!(matches!(server.error().await, BootstrapError::Authority(AuthorityError::Mismatch)));
 
-    for (secret, key) in [("openteam-ca", "private-key.wrap"), ("openteam-sealing-keys", "current")] {
+    for (secret, key) in [
+        ("openteam-ca", "private-key.wrap"),
+        ("openteam-sealing-keys", "current"),
+        ("openteam-evidence-key", "current"),
+    ] {
         let server = made().await;
         server.change("secrets", secret, |it| {
             it["data"].as_object_mut().unwrap().remove(key).unwrap();

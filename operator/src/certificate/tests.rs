@@ -177,6 +177,7 @@ fn a_certificate_says_what_we_say_and_nothing_that_was_asked() {
                 "openteam-gateway.openteam-system",
                 "openteam-gateway.openteam-system.svc",
                 "openteam-gateway.openteam-system.svc.cluster.local",
+                "localhost",
             ],
         ),
         (
@@ -186,7 +187,7 @@ fn a_certificate_says_what_we_say_and_nothing_that_was_asked() {
                 "openteam-recorder.openteam-system",
                 "openteam-recorder.openteam-system.svc",
                 "openteam-recorder.openteam-system.svc.cluster.local",
-                "pod-0.openteam-recorder.openteam-system.svc",
+                "pod-0.openteam-recorder-peers.openteam-system.svc",
             ],
         ),
     ] {

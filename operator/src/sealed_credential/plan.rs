@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crds::{SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential};
-use jiff::Timestamp;
+use crds::{
+    PreviousCredential, SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential,
+    StoredCredentialSpec, StoredRotation, StoredTold,
+};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use seal::{Admission, KeyId, MAX_CLOCK_LEAD_MS, admit};
 
@@ -16,6 +19,7 @@ pub(super) struct Observed<'a> {
     pub(super) input: &'a str,
     pub(super) target: &'a Target,
     pub(super) stored: Option<&'a StoredCredential>,
+    pub(super) history: &'a History,
     /// When it was sealed (Unix milliseconds), where it opened.
     pub(super) opened: Result<u64, Fault>,
     pub(super) now: Timestamp,
@@ -30,6 +34,17 @@ pub(super) enum Target {
     Contained(String),
     /// It is there.
     Free,
+}
+
+/// What is known of the credentials that a target has, or had.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct History {
+    /// The generation that Amazon accepted last.
+    pub(super) accepted: Option<i64>,
+    /// A rotation is to be acted on first.
+    pub(super) rotating: bool,
+    /// The rotations that there were.
+    pub(super) rotation: Option<StoredRotation>,
 }
 
 /// Why an input cannot be used, whatever its target.
@@ -58,10 +73,20 @@ pub(super) struct NewCredential {
     pub(super) sealed_at: MicroTime,
     /// The resourceVersion it replaces; none where there is none yet.
     pub(super) replaces: Option<String>,
+    /// What is kept beside it.
+    pub(super) previous: Option<PreviousCredential>,
+    pub(super) rotation: Option<StoredRotation>,
+    /// What outlives the credential that Amazon told it of.
+    pub(super) told: Option<StoredTold>,
 }
 
-const TARGET_NOT_FOUND: &str = "TargetNotFound";
+/// How long the credential before a new one may be used, until Amazon has accepted the new one: as long as Amazon honours a
+/// client secret after its rotation (SP-API documentation, "Rotating your app's LWA credentials").
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+pub(super) const TARGET_NOT_FOUND: &str = "TargetNotFound";
 const CONTAINED: &str = "Contained";
+const ROTATING: &str = "Rotating";
 const FROM_THE_FUTURE: &str = "FromTheFuture";
 const SUPERSEDED: &str = "Superseded";
 const ACCEPTED: &str = "Accepted";
@@ -92,7 +117,10 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
     };
     let sealed_at = i64::try_from(sealed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let now_ms = u64::try_from(seen.now.as_millisecond()).unwrap_or_default();
-    let not_before_ms = seen.stored.map_or(0, |stored| millis(&stored.spec.not_before));
+    let not_before = seen.stored.map_or(0, |stored| millis(&stored.spec.not_before));
+    // Nothing was stored yet when it was rotated: what was sealed by then is as old.
+    let rotated_at = seen.history.rotation.as_ref().and_then(|rotation| rotation.at.as_ref());
+    let not_before_ms = not_before.max(rotated_at.map_or(0, millis));
     let Some(sealed_at) = sealed_at else {
         return settled(seen, Refused, FROM_THE_FUTURE, "its sealed time is no time".to_owned(), None);
     };
@@ -111,6 +139,12 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
                     let message = accepted(kind, name, stored.spec.generation);
                     settled(seen, Accepted, ACCEPTED, message, Some(sealed_at))
                 }
+                // Nobody who keeps it in Git has to do anything.
+                None if seen.stored.is_some_and(|stored| came_from(stored, seen.input) && has_newer(stored)) => {
+                    let message =
+                        format!("was in use until Amazon made a newer client secret, which {kind} {name} has now");
+                    settled(seen, Accepted, ACCEPTED, message, Some(sealed_at))
+                }
                 None => {
                     let message = format!(
                         "sealed at {sealed_at}, not after what {kind} {name} already has: seal it again if it is the right one"
@@ -124,18 +158,57 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
                 let message = format!("{kind} {name} does not exist in this namespace");
                 settled(seen, Waiting, TARGET_NOT_FOUND, message, Some(sealed_at))
             }
-            Target::Contained(by) => {
+            _ if seen.history.rotating => {
+                let message = format!("{kind} {name} is being rotated: looked at again right after");
+                settled(seen, Waiting, ROTATING, message, Some(sealed_at))
+            }
+            // What was rotated away is not evidence that a new one would destroy: it stays beside it.
+            Target::Contained(by) if !seen.stored.is_some_and(|stored| stored.spec.retired) => {
                 let message = format!("{by}: its credential does not change until it is restored");
                 settled(seen, Waiting, CONTAINED, message, Some(sealed_at))
             }
-            Target::Free => {
+            Target::Free | Target::Contained(_) => {
                 let generation = seen.stored.map_or(0, |stored| stored.spec.generation) + 1;
                 let replaces = seen.stored.and_then(|stored| stored.metadata.resource_version.clone());
-                let store = NewCredential { generation, sealed_at: MicroTime(sealed_at), replaces };
+                let store = NewCredential {
+                    generation,
+                    sealed_at: MicroTime(sealed_at),
+                    replaces,
+                    previous: seen.stored.and_then(|stored| previous(stored, seen.history, seen.now)),
+                    rotation: seen.history.rotation.clone(),
+                    told: seen
+                        .stored
+                        .and_then(|stored| stored.spec.told.clone())
+                        .map(|told| StoredTold { notice_at: told.notice_at, ..StoredTold::default() }),
+                };
                 let plan = settled(seen, Accepted, ACCEPTED, accepted(kind, name, generation), Some(sealed_at));
                 Plan { store: Some(store), ..plan }
             }
         },
+    }
+}
+
+/// What is kept beside a new credential: what a rotation took out of use, until Amazon refuses it; else the one that may
+/// still serve.
+fn previous(stored: &StoredCredential, history: &History, now: Timestamp) -> Option<PreviousCredential> {
+    let kept = |of: &StoredCredentialSpec, until| PreviousCredential {
+        generation: of.generation,
+        sealed_at: of.sealed_at.clone(),
+        data: of.data.clone(),
+        wrap: of.wrap.clone(),
+        until,
+    };
+    if let Some(tested) = stored.only_tested() {
+        return Some(kept(&tested.spec, None));
+    }
+    if stored.spec.retired {
+        return None;
+    }
+    // One that was pasted in between and never worked takes the place of none that does.
+    let works = stored.previous_usable(now).filter(|before| Some(before.spec.generation) == history.accepted);
+    match works {
+        Some(_) => stored.spec.previous.clone(),
+        None => Some(kept(&stored.spec, now.checked_add(KEPT).ok().map(MicroTime))),
     }
 }
 
@@ -156,7 +229,7 @@ fn settled(
     Plan { store: None, status, recheck: None }
 }
 
-fn accepted(kind: &str, name: &str, generation: i64) -> String {
+pub(super) fn accepted(kind: &str, name: &str, generation: i64) -> String {
     format!("in use as credential {generation} of {kind} {name}")
 }
 
@@ -164,8 +237,15 @@ fn millis(time: &MicroTime) -> u64 {
     u64::try_from(time.0.as_millisecond()).unwrap_or_default()
 }
 
-fn came_from(stored: &StoredCredential, input: &str) -> bool {
-    stored.metadata.annotations.as_ref().and_then(|them| them.get(INPUT)).is_some_and(|have| have == input)
+/// Whether the newest credential came from Amazon itself.
+fn has_newer(stored: &StoredCredential) -> bool {
+    let told = stored.spec.told.as_ref().and_then(|told| told.notice_at.as_ref());
+    told.is_some_and(|at| *at >= stored.spec.sealed_at)
+}
+
+pub(super) fn came_from(stored: &StoredCredential, input: &str) -> bool {
+    !stored.spec.retired
+        && stored.metadata.annotations.as_ref().and_then(|them| them.get(INPUT)).is_some_and(|have| have == input)
 }
 
 fn explain(fault: Fault, sealed: &SealedCredential) -> (&'static str, String) {

@@ -37,7 +37,17 @@ fn look(
     stored: Option<&StoredCredential>,
     opened: Result<u64, Fault>,
 ) -> plan::Plan {
-    plan(&Observed { sealed, input: &digest(sealed), target, stored, opened, now: now() })
+    look_with(sealed, target, stored, opened, &History::default())
+}
+
+fn look_with(
+    sealed: &SealedCredential,
+    target: &Target,
+    stored: Option<&StoredCredential>,
+    opened: Result<u64, Fault>,
+    history: &History,
+) -> plan::Plan {
+    plan(&Observed { sealed, input: &digest(sealed), target, stored, history, opened, now: now() })
 }
 
 fn verdict(plan: &plan::Plan) -> (SealedCredentialState, &str) {
@@ -149,5 +159,108 @@ async fn losing_against_another_writer_is_a_conflict() {
         };
         let (written, ()) = tokio::join!(write(&api, &stored), server);
         assert!(matches!(written, Err(ReconcileError::Conflict { .. })), "{written:?}");
+    }
+}
+
+#[test]
+fn an_input_in_use_is_kept_by_its_digest_and_rests() {
+    let (keyset, key) = (keyset(), PrivateKey::generate());
+    let mut input = sealed(&key, "acme", "na", ms(-1), &token("one"));
+    let opened = open(std::slice::from_ref(&key), &input).unwrap();
+    let first = look(&input, &Target::Free, None, Ok(opened.sealed_at_ms));
+    let stored = stored_credential(&keyset, &input, &owner(), &first.store.clone().unwrap(), &opened).unwrap();
+    let before = digest(&input);
+    shorten(&mut input);
+    assert!(input.spec.ciphertext.len() > 1000, "what waits is kept whole");
+    assert!(!rests(&input, &before, Some(&stored)) && is_under_way(&input));
+
+    input.status = Some(first.status);
+    for _ in 0..2 {
+        shorten(&mut input);
+        assert!(input.spec.ciphertext.len() < 100);
+        assert_eq!(digest(&input), before);
+    }
+    assert!(rests(&input, &before, Some(&stored)) && !is_under_way(&input));
+    assert!(!rests(&input, &before, None), "its ciphertext went");
+    assert!(!rests(&input, &digest(&sealed(&key, "acme", "na", ms(-1), &token("two"))), Some(&stored)));
+    input.metadata.generation = Some(2);
+    assert!(!rests(&input, &before, Some(&stored)) && is_under_way(&input), "another text came");
+}
+
+#[test]
+fn the_credential_before_is_kept_beside_a_new_one() {
+    let keyset = keyset();
+    let until = |hours| Some(MicroTime(now() + SignedDuration::from_hours(hours)));
+    let input = sealed(&PrivateKey::generate(), "acme", "na", ms(0), &token("new"));
+    let mut fresh = stored_refresh_token(&keyset, "acme", "na", 4);
+    fresh.spec.data = "current".to_owned();
+    let with = |until| {
+        let mut stored = fresh.clone();
+        let data = "before".to_owned();
+        let sealed_at = stored.spec.sealed_at.clone();
+        stored.spec.previous =
+            Some(crds::PreviousCredential { generation: 3, sealed_at, data, wrap: "x".to_owned(), until });
+        stored
+    };
+    let retired = |mut stored: StoredCredential| {
+        stored.spec.retired = true;
+        stored
+    };
+    let destroyed = |stored| {
+        let mut stored = retired(stored);
+        stored.spec.destroyed = true;
+        stored
+    };
+    let accepted = |generation| History { accepted: Some(generation), ..History::default() };
+    let none = History::default();
+    for (stored, history, kept) in [
+        (fresh.clone(), &none, Some(("current", until(7 * 24)))),
+        (fresh.clone(), &accepted(4), Some(("current", until(7 * 24)))),
+        // One that works is not given up for one that was pasted in between.
+        (with(until(1)), &accepted(3), Some(("before", until(1)))),
+        (with(until(1)), &accepted(4), Some(("current", until(7 * 24)))),
+        (with(until(0)), &accepted(3), Some(("current", until(7 * 24)))),
+        // What was rotated away is tested until Amazon refuses it.
+        (with(None), &accepted(4), Some(("before", None))),
+        (retired(fresh.clone()), &none, Some(("current", None))),
+        (destroyed(fresh.clone()), &none, None),
+        (retired(with(until(1))), &accepted(3), Some(("current", None))),
+    ] {
+        let new = look_with(&input, &Target::Free, Some(&stored), Ok(ms(0)), history).store.unwrap();
+        assert_eq!(new.generation, 5);
+        let got = new.previous.map(|it| (it.data, it.until));
+        let want = kept.map(|(data, until)| (data.to_owned(), until));
+        assert_eq!(got, want, "{history:?} {:?} {:?}", stored.spec.retired, stored.spec.previous);
+    }
+}
+
+#[test]
+fn an_input_waits_for_a_rotation_and_what_was_sealed_by_then_is_old() {
+    use SealedCredentialState::{Accepted, Superseded, Waiting};
+    let keyset = keyset();
+    let input = sealed(&PrivateKey::generate(), "acme", "na", ms(0), &token("x"));
+    let rotation = |later| crds::StoredRotation {
+        value: Some("1".to_owned()),
+        team_value: None,
+        at: Some(MicroTime(now() + SignedDuration::from_secs(later))),
+    };
+    let history = |rotating, rotation| History { rotating, rotation, ..History::default() };
+    let contained = Target::Contained("Team acme/acme is contained by inc-7".into());
+    let stored = stored_refresh_token(&keyset, "acme", "na", 4);
+    let mut retired = stored.clone();
+    retired.spec.retired = true;
+    for (target, stored, history, expected) in [
+        (&Target::Free, None, history(true, None), (Waiting, "Rotating")),
+        (&contained, Some(&retired), history(true, None), (Waiting, "Rotating")),
+        (&Target::Absent, None, history(true, None), (Waiting, "TargetNotFound")),
+        (&Target::Free, None, history(false, Some(rotation(0))), (Superseded, "Superseded")),
+        (&Target::Free, None, history(false, Some(rotation(-1))), (Accepted, "Accepted")),
+        (&contained, None, history(false, Some(rotation(-1))), (Waiting, "Contained")),
+        (&contained, Some(&stored), history(false, Some(rotation(-1))), (Waiting, "Contained")),
+        (&contained, Some(&retired), history(false, Some(rotation(-1))), (Accepted, "Accepted")),
+    ] {
+        let plan = look_with(&input, target, stored, Ok(ms(0)), &history);
+        assert_eq!(verdict(&plan), expected, "{target:?} {history:?}");
+        assert_eq!(plan.store.map(|new| new.rotation), (expected.0 == Accepted).then_some(history.rotation));
     }
 }

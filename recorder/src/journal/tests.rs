@@ -38,6 +38,10 @@ fn uid(event: &serde_json::Value) -> String {
     event["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
+fn uid_of(event: &Checked) -> String {
+    uid(&serde_json::from_str(event.as_line()).unwrap())
+}
+
 fn flaws(dir: &Path) -> Vec<Item> {
     items(dir).unwrap().map(Result::unwrap).filter(|item| !matches!(item, Item::Record(_))).collect()
 }
@@ -48,7 +52,7 @@ async fn written(dir: &TempDir, batches: &[usize]) -> Vec<String> {
     let mut written = Vec::new();
     for count in batches {
         let batch = events(*count);
-        written.extend(batch.iter().map(|event| uid(event.as_json())));
+        written.extend(batch.iter().map(uid_of));
         let appended = journal.append(gateway(), batch).await.unwrap();
         assert_eq!(appended, Appended { count: *count, last_sequence: written.len() as u64 });
     }
@@ -87,18 +91,19 @@ async fn an_empty_batch_is_refused() {
 }
 
 #[tokio::test]
-async fn an_event_too_long_for_a_frame_refuses_its_batch_and_no_other() {
+async fn the_longest_event_of_the_writer_with_the_longest_name_is_stored_as_it_came() {
     let dir = TempDir::new().unwrap();
     let journal = open(&dir);
-    // Short on the wire, but a recorder writes out what 1e1 stands for.
-    let line = events(1).remove(0).as_json().to_string();
-    let padding = vec!["1e1"; 4050 - line.len() / 4].join(",");
-    let line = line.replacen('{', &format!("{{\"unmapped\":{{\"x\":[{padding}]}},"), 1);
-    let long = audit::check(line.as_bytes(), Role::Gateway).unwrap();
-    let mut batch = events(2);
-    batch.push(long);
-    assert!(matches!(journal.append(gateway(), batch).await, Err(AppendError::TooLong { index: 2 })));
-    assert_eq!(journal.append(gateway(), events(1)).await.unwrap().last_sequence, 1);
+    let line = events(1).remove(0).as_line().to_owned();
+    let padding = "x".repeat(audit::wire::MAX_EVENT_BYTES - line.len() - r#""raw":"","#.len());
+    let line = line.replacen('{', &format!(r#"{{"raw":"{padding}","#), 1);
+    assert_eq!(line.len(), audit::wire::MAX_EVENT_BYTES);
+    let event = audit::check(line.as_bytes(), Role::Gateway).unwrap();
+    let writer = Peer { role: Role::Gateway, pod: Name::parse(&"n".repeat(253)).unwrap() };
+    journal.append(writer, vec![event]).await.unwrap();
+    drop(journal);
+    let Some(Ok(Item::Record(record))) = items(dir.path()).unwrap().next() else { panic!("a record") };
+    assert_eq!(record.event, serde_json::from_str::<serde_json::Value>(&line).unwrap());
 }
 
 #[tokio::test]
@@ -157,7 +162,7 @@ async fn a_journal_that_was_cut_says_so_once_and_goes_on() {
 
 async fn uids_after(dir: &TempDir, count: usize) -> Vec<String> {
     let batch = events(count);
-    let uids = batch.iter().map(|event| uid(event.as_json())).collect();
+    let uids = batch.iter().map(uid_of).collect();
     open(dir).append(gateway(), batch).await.unwrap();
     uids
 }
@@ -230,12 +235,12 @@ async fn a_full_segment_is_followed_by_another() {
         let journal = Journal::open_on(dir.path(), origin(), small()).unwrap();
         for _ in 0..10 {
             let batch = events(3);
-            expected.extend(batch.iter().map(|event| uid(event.as_json())));
+            expected.extend(batch.iter().map(uid_of));
             journal.append(gateway(), batch).await.unwrap();
         }
         // A write longer than a segment gets one of its own.
         let batch = events(30);
-        expected.extend(batch.iter().map(|event| uid(event.as_json())));
+        expected.extend(batch.iter().map(uid_of));
         assert_eq!(journal.append(gateway(), batch).await.unwrap().last_sequence, 60 * (opened + 1));
     }
     assert_eq!(uids(dir.path()), expected);

@@ -1,13 +1,13 @@
 //! The thread that writes.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
 use audit::{Checked, Peer};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    AppendError, Appended,
+    AppendError, Appended, Metrics,
     disk::{Disk, Segment},
     recovery::{End, segment_path},
 };
@@ -35,6 +35,7 @@ pub(super) struct Writer {
     /// the disk takes anything.
     owed: Vec<Checked>,
     own: Peer,
+    metrics: Metrics,
 }
 
 /// What is written and synced at once.
@@ -46,8 +47,8 @@ struct Group {
 }
 
 impl Writer {
-    pub(super) fn new(dir: PathBuf, disk: Disk, end: End, own: Peer, owed: Vec<Checked>) -> Self {
-        Self { dir, disk, end, segment: None, owed, own }
+    pub(super) fn new(dir: PathBuf, disk: Disk, end: End, own: Peer, owed: Vec<Checked>, metrics: Metrics) -> Self {
+        Self { dir, disk, end, segment: None, owed, own, metrics }
     }
 
     /// Writes until nothing can be appended any more.
@@ -106,13 +107,19 @@ impl Writer {
             self.end.first_sequence = self.end.next_sequence;
             self.end.length = 0;
         }
+        let begun = Instant::now();
         let result = self.write(frames);
         match result {
             Ok(()) => {
+                self.metrics.sync.observe(begun.elapsed().as_secs_f64());
+                self.metrics.events.inc_by(group.next_sequence - self.end.next_sequence);
                 self.end.length += frames.len() as u64;
                 self.end.next_sequence = group.next_sequence;
             }
-            Err(_) => self.give_up_segment(),
+            Err(_) => {
+                self.metrics.failures.inc();
+                self.give_up_segment();
+            }
         }
         result
     }
@@ -161,10 +168,12 @@ impl Group {
     fn stamp(&mut self, writer: &Peer, events: &[Checked]) -> Result<(), usize> {
         let start = self.frames.len();
         let time = Timestamp::now().as_millisecond();
+        let writer = serde_json::to_string(writer).unwrap_or_default();
+        let mut payload = String::new();
         for (sequence, (index, event)) in (self.next_sequence..).zip(events.iter().enumerate()) {
-            let record = Record { writer, time, sequence, event: event.as_json() };
-            let payload = serde_json::to_vec(&record).unwrap_or_default();
-            if !frame::push(&mut self.frames, &payload) {
+            payload.clear();
+            Record::write(&mut payload, &writer, time, sequence, event.as_line());
+            if !frame::push(&mut self.frames, payload.as_bytes()) {
                 self.frames.truncate(start);
                 return Err(index);
             }

@@ -156,7 +156,10 @@ fn a_public_key_has_exactly_one_text() {
 fn a_public_key_under_another_id_is_refused() {
     let text = KEY.public().to_string();
     let other = PrivateKey::generate().id().to_string();
-    for id in [other.as_str(), "", &KEY.id().to_string().to_uppercase(), &KEY.id().to_string()[1..]] {
+    let own = KEY.id().to_string();
+    let upper = own.to_uppercase();
+    // An id of sixteen digits has no upper case.
+    for id in [other.as_str(), "", &upper, &own[1..]].into_iter().filter(|id| *id != own) {
         let error = PublicKey::from_entry(id, &text).unwrap_err();
         assert_eq!(error, PublicKeyError::ListedUnderAnotherId { listed: id.to_owned(), actual: KEY.id() });
     }

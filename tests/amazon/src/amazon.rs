@@ -7,7 +7,7 @@ use crate::{
     operations::{self, Asked, Operation},
     query::Query,
     refusal::Refusal,
-    trickle,
+    rotation, trickle,
 };
 use axum::{
     Json,
@@ -26,6 +26,11 @@ const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-amz-access-token");
 const RATE: HeaderName = HeaderName::from_static("x-amzn-ratelimit-limit");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
+/// What [`Fault::Nonsense`] answers: neither JSON nor UTF-8.
+const NONSENSE: &[u8] = b"{\"access_token\": <html>\xff\xfe";
+/// Where [`Fault::Redirect`] leads. Nobody has this name (RFC 2606 §2).
+const ELSEWHERE: &str = "https://elsewhere.invalid/";
+
 /// All an emulator knows.
 pub(crate) struct Amazon {
     pub(crate) seed: Seed,
@@ -35,15 +40,27 @@ pub(crate) struct Amazon {
     started: Timestamp,
     /// By access token; expired ones stay, so that they are told from garbage.
     issued: Mutex<HashMap<String, Issued>>,
+    /// By grantless access token.
+    grantless: Mutex<HashMap<String, Grantless>>,
+}
+
+/// A grantless access token handed out.
+#[derive(Clone)]
+struct Grantless {
+    client: String,
+    scope: String,
+    expires: Timestamp,
 }
 
 /// An access token handed out.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Issued {
     /// Position in the seed.
     seller: usize,
     /// The grant it was issued under; see [`Switches::grant`].
     grant: u64,
+    /// The refresh token that it was made with.
+    made_with: Secret,
     expires: Timestamp,
 }
 
@@ -51,6 +68,7 @@ struct Issued {
 enum Wanted<'a> {
     Token,
     Operation(&'static Operation, &'a str),
+    Rotation,
     Unknown,
 }
 
@@ -60,6 +78,9 @@ impl Wanted<'_> {
         if method == Method::POST && path.eq_ignore_ascii_case("/auth/o2/token") {
             return Wanted::Token;
         }
+        if method == Method::POST && path == rotation::PATH {
+            return Wanted::Rotation;
+        }
         operations::find(method, path).map_or(Wanted::Unknown, |(operation, id)| Wanted::Operation(operation, id))
     }
 
@@ -67,6 +88,7 @@ impl Wanted<'_> {
         match self {
             Wanted::Token => "lwa",
             Wanted::Operation(operation, _) => operation.name,
+            Wanted::Rotation => rotation::NAME,
             Wanted::Unknown => "unknown",
         }
     }
@@ -81,18 +103,63 @@ impl Amazon {
             clock,
             ledger: Ledger::default(),
             issued: Mutex::default(),
+            grantless: Mutex::default(),
         }
     }
 
     /// Makes an access token good for an hour.
-    pub(crate) fn issue(&self, token: &Secret, seller: &Seller, grant: u64) {
+    pub(crate) fn issue(&self, token: &Secret, seller: &Seller, grant: u64, made_with: Secret) {
         let Some(seller) = self.seed.sellers.iter().position(|known| known.seller_id == seller.seller_id) else {
             return;
         };
         let now = self.clock.now();
         let life = SignedDuration::from_secs(lwa::ACCESS_TOKEN_SECONDS.into());
-        let issued = Issued { seller, grant, expires: now.saturating_add(life).unwrap_or(now) };
+        let issued = Issued { seller, grant, made_with, expires: now.saturating_add(life).unwrap_or(now) };
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.expose().to_owned(), issued);
+    }
+
+    /// Makes a grantless access token good for an hour.
+    pub(crate) fn issue_grantless(&self, token: &Secret, client: &str, scope: &str) {
+        let now = self.clock.now();
+        let life = SignedDuration::from_secs(lwa::ACCESS_TOKEN_SECONDS.into());
+        let expires = now.saturating_add(life).unwrap_or(now);
+        let issued = Grantless { client: client.to_owned(), scope: scope.to_owned(), expires };
+        self.grantless.lock().unwrap_or_else(PoisonError::into_inner).insert(token.expose().to_owned(), issued);
+    }
+
+    /// Every access token handed out so far.
+    pub(crate) fn access_tokens(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.issued.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        all.extend(self.grantless.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
+        all
+    }
+
+    /// Whose grantless token of this scope is in the request. One of a seller's is of no use there, nor is one of another
+    /// scope (assumed).
+    fn application(&self, parts: &Parts, scope: &str) -> Result<String, Refusal> {
+        check_form(parts)?;
+        let mut values = parts.headers.get_all(ACCESS_TOKEN).iter();
+        let token = values.next().filter(|value| !value.is_empty()).ok_or_else(Refusal::token_missing)?;
+        let token = token.to_str().ok().filter(|_| values.next().is_none()).ok_or_else(Refusal::token_invalid)?;
+        let grantless = self.grantless.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        let Some(grantless) = grantless else {
+            let of_a_seller = self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains_key(token);
+            return Err(if of_a_seller { Refusal::no_access() } else { Refusal::token_invalid() });
+        };
+        if grantless.expires <= self.clock.now() {
+            return Err(Refusal::token_expired());
+        }
+        if !grantless.scope.split(' ').any(|one| one == scope) {
+            return Err(Refusal::no_access());
+        }
+        Ok(grantless.client)
+    }
+
+    fn rotation(self: &Arc<Self>, parts: &Parts) -> Result<Response, Refusal> {
+        let client = self.application(parts, rotation::SCOPE)?;
+        let mut response = self.answer_rotation(&client).unwrap_or_else(Refusal::into_response);
+        response.headers_mut().insert(RATE, HeaderValue::from_static(rotation::RATE));
+        Ok(response)
     }
 
     /// The token in the request, whether or not it is still good.
@@ -100,12 +167,12 @@ impl Amazon {
         let mut values = parts.headers.get_all(ACCESS_TOKEN).iter();
         let token = values.next().filter(|value| !value.is_empty()).ok_or_else(Refusal::token_missing)?;
         let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = token.to_str().ok().and_then(|token| issued.get(token)).copied();
+        let known = token.to_str().ok().and_then(|token| issued.get(token)).cloned();
         known.filter(|_| values.next().is_none()).ok_or_else(Refusal::token_invalid)
     }
 
     /// Answers a call to an SP-API path, in the order Amazon is taken to check: the request's form, the token, whether the
-    /// path exists, the region, the parameters.
+    /// path exists, the region, the quota, the parameters.
     fn selling_partner(&self, entry: Entry, parts: &Parts, wanted: &Wanted<'_>) -> Result<Response, Refusal> {
         let presented = self.presented(parts);
         if let Ok(issued) = &presented {
@@ -115,7 +182,7 @@ impl Amazon {
         check_form(parts)?;
         let issued = presented?;
         let seller = &self.seed.sellers[issued.seller];
-        if self.switches.grant(&seller.seller_id) != Some(issued.grant) {
+        if self.switches.grant(&seller.seller_id) != Some(issued.grant) || self.switches.is_ended(&issued.made_with) {
             return Err(Refusal::token_invalid());
         }
         let now = self.clock.now();
@@ -128,6 +195,9 @@ impl Amazon {
         let region = self.region(parts);
         if seller.region != region {
             return Err(Refusal::no_access());
+        }
+        if self.switches.throttles(&seller.seller_id) {
+            return Err(Refusal::failure(StatusCode::TOO_MANY_REQUESTS));
         }
         let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -175,7 +245,7 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
     match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Slow { delay_ms } => tokio::time::sleep(Duration::from_millis(delay_ms)).await,
-        Fault::None | Fault::Status(_) | Fault::Trickle { .. } => {}
+        Fault::None | Fault::Status(_) | Fault::Nonsense | Fault::Redirect | Fault::Trickle { .. } => {}
     }
     let mut response = match fault {
         Fault::Status(status) => {
@@ -186,7 +256,10 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
                 Refusal::failure(status).into_response()
             }
         }
+        Fault::Nonsense => ([(header::CONTENT_TYPE, "application/json")], NONSENSE).into_response(),
+        Fault::Redirect => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, ELSEWHERE)]).into_response(),
         _ if token_wanted => lwa::answer(&amazon, entry, &parts, body).await,
+        _ if matches!(wanted, Wanted::Rotation) => amazon.rotation(&parts).unwrap_or_else(Refusal::into_response),
         _ => amazon.selling_partner(entry, &parts, &wanted).unwrap_or_else(Refusal::into_response),
     };
     if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {

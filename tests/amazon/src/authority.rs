@@ -151,7 +151,9 @@ impl Identity {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    /// For a TLS listener that shows it.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0))
     }
 }

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `GET /control/calls` | the last 1000 [`crate::Call`]s, oldest first |
 //! | `GET /control/counters` | [`crate::Counters`] |
+//! | `GET /control/tokens` | every access token handed out, to be looked for where none may be |
 //! | `GET /control/switches` | [`crate::State`] |
 //! | `POST /control/switches` with a [`Change`] | [`crate::State`] after it, or 400 and `{"error"}` |
+//! | `POST /control/consents` with `{"seller"}` | `{"refreshToken"}`, a further one; 400 and `{"error"}` for a stranger |
 //! | `POST /control/reset` | 204; every switch back, ledger empty |
 
 use crate::{amazon::Amazon, switches::Change};
@@ -16,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -23,7 +26,9 @@ pub(crate) fn router(amazon: Arc<Amazon>) -> Router {
     Router::new()
         .route("/control/calls", get(async |State(amazon): Shared| Json(amazon.ledger.calls())))
         .route("/control/counters", get(async |State(amazon): Shared| Json(amazon.ledger.counters())))
+        .route("/control/tokens", get(async |State(amazon): Shared| Json(amazon.access_tokens())))
         .route("/control/switches", get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change))
+        .route("/control/consents", post(consent))
         .route("/control/reset", post(async |State(amazon): Shared| amazon.reset()))
         .with_state(amazon)
 }
@@ -33,6 +38,19 @@ type Shared = State<Arc<Amazon>>;
 async fn change(State(amazon): Shared, Json(change): Json<Change>) -> Response {
     match amazon.switches.apply(change) {
         Ok(state) => Json(state).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Consent {
+    seller: String,
+}
+
+async fn consent(State(amazon): Shared, Json(Consent { seller }): Json<Consent>) -> Response {
+    match amazon.switches.consent(&seller) {
+        Ok(token) => Json(json!({ "refreshToken": token.expose() })).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
     }
 }

@@ -1,11 +1,13 @@
 //! The emulator as a whole: its listeners, and a handle for tests.
 
 use crate::{
-    Authority, AuthorityError, Call, Clock, Counters, Identity, Seed, SeedError, Switches,
+    Authority, AuthorityError, Call, Clock, Counters, Identity, PostError, RotateError, Secret, Seed, SeedError,
+    Switches,
     amazon::{self, Amazon},
-    control, listener,
+    control, listener, rotation,
 };
 use axum::Router;
+use jiff::Timestamp;
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -138,6 +140,47 @@ impl Emulator {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.amazon.ledger.calls()
+    }
+
+    /// Every access token handed out so far, to be looked for where none may be.
+    #[must_use]
+    pub fn access_tokens(&self) -> Vec<String> {
+        self.amazon.access_tokens()
+    }
+
+    /// Makes a new secret for a client, as a developer does in the console; the notice goes to its queue, on the runtime that
+    /// this is polled on.
+    ///
+    /// # Errors
+    /// When no queue is registered for it.
+    pub async fn rotate(&self, client: &str) -> Result<(), RotateError> {
+        self.amazon.rotate(client)
+    }
+
+    /// The notices of a client's new secrets so far, oldest first, sent or held back.
+    #[must_use]
+    pub fn notices(&self, client: &str) -> Vec<String> {
+        self.amazon.switches.notices(client)
+    }
+
+    /// The notice that a client's secret ends at `at`.
+    #[must_use]
+    pub fn expiry_notice(&self, client: &str, at: Timestamp) -> String {
+        rotation::expiry(client, at, self.amazon.clock.now()).to_string()
+    }
+
+    /// Puts a message into the queue that is registered for a client.
+    ///
+    /// # Errors
+    /// When there is none, or it does not take the message.
+    pub async fn post(&self, client: &str, body: &str) -> Result<(), PostError> {
+        self.amazon.post(client, body).await
+    }
+
+    /// Every client secret made by rotation, to be looked for where none may be.
+    #[must_use]
+    pub fn rotated_secrets(&self) -> Vec<Secret> {
+        self.amazon.switches.rotated_secrets()
     }
 
     /// Its clock, which can be moved.

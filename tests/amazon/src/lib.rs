@@ -6,7 +6,8 @@
 //!
 //! | Served | Not served |
 //! |---|---|
-//! | LWA `refresh_token` grant | the other grants: `unsupported_grant_type` |
+//! | LWA `refresh_token` and `client_credentials` grants | the other grants: `unsupported_grant_type` |
+//! | Application Management 2023-11-30 rotateApplicationClientSecret | the other grantless operations |
 //! | Sellers v1 getMarketplaceParticipations | everything else: 403, as Amazon answers unknown paths |
 //! | Orders v0 getOrders, getOrder, getOrderItems | restricted data tokens, so v0 never shows a buyer |
 //! | Orders 2026-01-01 searchOrders, getOrder | |
@@ -32,6 +33,7 @@ mod orders_2026;
 mod orders_v0;
 mod query;
 mod refusal;
+mod rotation;
 mod seed;
 mod sellers;
 mod switches;
@@ -43,5 +45,6 @@ pub use emulator::{Emulator, Listeners, StartError};
 pub use goods::{asin, order_id};
 pub use ledger::{Call, Counters};
 pub use marketplace::{MARKETPLACES, Marketplace, Region};
+pub use rotation::{PostError, Queue, RotateError, Rotation};
 pub use seed::{Application, Secret, Seed, SeedError, Seller};
 pub use switches::{Change, Fault, Grant, State, SwitchError, Switches};

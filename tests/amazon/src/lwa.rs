@@ -3,7 +3,8 @@
 use crate::{
     amazon::Amazon,
     ledger::Entry,
-    seed::{Seller, token},
+    rotation,
+    seed::{Secret, Seller, token},
 };
 use axum::{
     Json,
@@ -27,7 +28,7 @@ pub(crate) enum Denial {
     Malformed,
     MissingParameter(&'static str),
     UnsupportedGrantType,
-    /// A refresh must not carry `scope` (text assumed).
+    /// A refresh must not carry `scope`; a grantless grant must carry a known one (text assumed).
     Scope,
     Client,
     Grant,
@@ -85,7 +86,10 @@ pub(crate) async fn answer(amazon: &Amazon, entry: Entry, parts: &Parts, body: B
     }
 }
 
-/// The `refresh_token` grant: client first, then what it asks for, so that a wrong secret learns nothing of a token.
+/// The scopes of grantless operations (SP-API documentation, "Grantless operations").
+const SCOPES: [&str; 3] = ["sellingpartnerapi::notifications", rotation::SCOPE, "sellingpartnerapi::shipments:track"];
+
+/// The grants: client first, then what it asks for, so that a wrong secret learns nothing of a token.
 async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Result<Value, Denial> {
     let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Denial::Malformed)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -94,8 +98,26 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
         |name: &'static str| given.get(name).filter(|value| !value.is_empty()).ok_or(Denial::MissingParameter(name));
 
     let grant_type = required("grant_type")?;
-    if grant_type != "refresh_token" {
-        return Err(Denial::UnsupportedGrantType);
+    match grant_type.as_str() {
+        "refresh_token" => {}
+        "client_credentials" => {
+            let [scope, client, secret] = [required("scope")?, required("client_id")?, required("client_secret")?];
+            if !amazon.switches.is_secret(client, secret) {
+                return Err(Denial::Client);
+            }
+            if !scope.split(' ').all(|one| SCOPES.contains(&one)) {
+                return Err(Denial::Scope);
+            }
+            let access_token = token("Atc").map_err(|_| Denial::Failure(StatusCode::INTERNAL_SERVER_ERROR))?;
+            amazon.issue_grantless(&access_token, client, scope);
+            return Ok(json!({
+                "access_token": access_token,
+                "scope": scope,
+                "token_type": "bearer",
+                "expires_in": ACCESS_TOKEN_SECONDS,
+            }));
+        }
+        _ => return Err(Denial::UnsupportedGrantType),
     }
     let [refresh_token, client, secret] =
         [required("refresh_token")?, required("client_id")?, required("client_secret")?];
@@ -105,13 +127,21 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
     if !amazon.switches.is_secret(client, secret) {
         return Err(Denial::Client);
     }
-    let authorized = |seller: &&Seller| seller.refresh_token.expose() == refresh_token && seller.client_id == *client;
+    let gave = |seller: &Seller| {
+        seller.refresh_token.expose() == refresh_token || amazon.switches.is_consent(&seller.seller_id, refresh_token)
+    };
+    let authorized = |seller: &&Seller| gave(seller) && seller.client_id == *client;
     let seller = amazon.seed.sellers.iter().find(authorized).ok_or(Denial::Grant)?;
     amazon.ledger.note(entry, |call| call.seller = Some(seller.seller_id.clone()));
     let number = amazon.switches.grant(&seller.seller_id).ok_or(Denial::Grant)?;
+    let made_with = Secret::new(refresh_token);
+    if amazon.switches.is_ended(&made_with) {
+        return Err(Denial::Grant);
+    }
 
+    amazon.switches.used(&made_with);
     let access_token = token("Atza").map_err(|_| Denial::Failure(StatusCode::INTERNAL_SERVER_ERROR))?;
-    amazon.issue(&access_token, seller, number);
+    amazon.issue(&access_token, seller, number, made_with);
     Ok(json!({
         "access_token": access_token,
         "refresh_token": refresh_token,

@@ -175,7 +175,7 @@ impl Seed {
         let application = Application {
             application_id: format!("amzn1.sp.solution.{}", uuid::Uuid::new_v4()),
             client_id: client_id.clone(),
-            client_secret: Secret(format!("amzn1.oa2-cs.v1.{}", random_text(64, HEX)?)),
+            client_secret: client_secret()?,
         };
         let seller = |marketplaces: &[&str]| -> Result<Seller, SeedError> {
             Ok(Seller {
@@ -204,6 +204,11 @@ impl Seller {
 const HEX: &[u8] = b"0123456789abcdef";
 const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
 const URL_SAFE: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// A client secret of today's shape.
+pub(crate) fn client_secret() -> Result<Secret, SeedError> {
+    Ok(Secret(format!("amzn1.oa2-cs.v1.{}", random_text(64, HEX)?)))
+}
 
 /// `PREFIX|` and as many characters as make 353, the length seen on live access tokens; LWA promises at least 350.
 pub(crate) fn token(prefix: &str) -> Result<Secret, getrandom::Error> {

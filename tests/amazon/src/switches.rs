@@ -1,6 +1,10 @@
 //! Faults a test turns on and off while the emulator runs.
 
-use crate::seed::{Secret, Seed};
+use crate::{
+    rotation::{Queue, Rotation},
+    seed::{Secret, Seed},
+};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +27,10 @@ pub enum Fault {
         /// Milliseconds.
         delay_ms: u64,
     },
+    /// Answers 200 at once, with what nobody can read as an answer.
+    Nonsense,
+    /// Sends the caller elsewhere (307), to a place of somebody else's.
+    Redirect,
     /// Answers at once, but sends the body piece by piece.
     Trickle {
         /// Bytes in a piece, at least 1.
@@ -52,8 +60,17 @@ pub struct Change {
     pub selling_partner: Option<Fault>,
     /// By seller id.
     pub grants: BTreeMap<String, Grant>,
+    /// By seller id: so many of its next calls exceed its quota.
+    pub throttled: BTreeMap<String, u32>,
     /// By client id: the only secret that is right from now on; `null` for the seed's.
     pub client_secrets: BTreeMap<String, Option<Secret>>,
+    /// Refresh tokens that their seller ended; access tokens made with them are dead at once. Others of the same seller go on
+    /// working.
+    pub ended: Vec<Secret>,
+    /// By client id: the queue that is registered for notices of new client secrets; `null` for none.
+    pub queues: BTreeMap<String, Option<Queue>>,
+    /// By client id: how rotation behaves.
+    pub rotations: BTreeMap<String, Rotation>,
     /// Moves the emulator's clock ahead, so that access tokens expire (3600 s).
     pub advance_seconds: u32,
 }
@@ -68,8 +85,14 @@ pub struct State {
     pub selling_partner: Fault,
     /// Seller ids.
     pub revoked: BTreeSet<String>,
+    /// By seller id: how many calls are still to exceed the quota.
+    pub throttled: BTreeMap<String, u32>,
     /// Client ids whose secret is not the seed's.
     pub replaced_secrets: BTreeSet<String>,
+    /// Client ids with a queue.
+    pub enrolled: BTreeSet<String>,
+    /// By client id: how rotation behaves, where it is not as usual.
+    pub rotations: BTreeMap<String, Rotation>,
 }
 
 /// Why a change was refused; nothing of it took effect.
@@ -110,8 +133,25 @@ struct Inner {
 struct Now {
     state: State,
     secrets: BTreeMap<String, Secret>,
+    /// Refresh tokens of sellers that consented again, beside those of the seed, which go on working.
+    consents: BTreeMap<String, Vec<Secret>>,
+    ended: BTreeSet<Secret>,
+    /// How often access tokens were made with each refresh token.
+    uses: BTreeMap<Secret, usize>,
+    /// By client id: the secrets that rotation made, oldest first, each with the end of the one before it. They outlive a
+    /// reset, as they would at Amazon.
+    rotated: BTreeMap<String, Vec<Rotated>>,
+    queues: BTreeMap<String, Queue>,
     /// How often each seller's grant was revoked; an access token knows the number it was issued under.
     revocations: BTreeMap<String, u64>,
+}
+
+#[derive(Debug)]
+struct Rotated {
+    secret: Secret,
+    old_until: Timestamp,
+    /// The notice that tells of it.
+    notice: String,
 }
 
 impl Switches {
@@ -136,10 +176,12 @@ impl Switches {
     /// # Errors
     /// When any part of it cannot be made; then none is.
     pub fn apply(&self, change: Change) -> Result<State, SwitchError> {
-        if let Some(unknown) = change.grants.keys().find(|id| !self.0.sellers.contains(*id)) {
+        let mut sellers = change.grants.keys().chain(change.throttled.keys());
+        if let Some(unknown) = sellers.find(|id| !self.0.sellers.contains(*id)) {
             return Err(SwitchError::Seller(unknown.clone()));
         }
-        if let Some(unknown) = change.client_secrets.keys().find(|id| !self.0.secrets.contains_key(*id)) {
+        let mut clients = change.client_secrets.keys().chain(change.queues.keys()).chain(change.rotations.keys());
+        if let Some(unknown) = clients.find(|id| !self.0.secrets.contains_key(*id)) {
             return Err(SwitchError::Client(unknown.clone()));
         }
         check("lwa", change.lwa, |status| (500..600).contains(&status))?;
@@ -163,6 +205,9 @@ impl Switches {
                 }
             }
         }
+        now.ended.extend(change.ended);
+        now.state.throttled.extend(change.throttled);
+        now.state.throttled.retain(|_, calls| *calls > 0);
         for (client, secret) in change.client_secrets {
             if let Some(secret) = secret {
                 now.state.replaced_secrets.insert(client.clone());
@@ -172,6 +217,15 @@ impl Switches {
                 now.secrets.remove(&client);
             }
         }
+        for (client, queue) in change.queues {
+            match queue {
+                Some(queue) => drop(now.queues.insert(client, queue)),
+                None => drop(now.queues.remove(&client)),
+            }
+        }
+        now.state.enrolled = now.queues.keys().cloned().collect();
+        now.state.rotations.extend(change.rotations);
+        now.state.rotations.retain(|_, rotation| *rotation != Rotation::default());
         self.0.clock.advance(jiff::SignedDuration::from_secs(change.advance_seconds.into()));
         Ok(now.state.clone())
     }
@@ -184,19 +238,104 @@ impl Switches {
         self.apply(Change { grants: [(seller.to_owned(), Grant::Revoked)].into(), ..Change::default() })
     }
 
+    /// The seller consents again: a further refresh token. Those before go on working, as with Amazon.
+    ///
+    /// # Errors
+    /// When the seller is unknown.
+    ///
+    /// # Panics
+    /// Without randomness.
+    #[expect(clippy::expect_used, reason = "a program of tests")]
+    pub fn consent(&self, seller: &str) -> Result<Secret, SwitchError> {
+        if !self.0.sellers.contains(seller) {
+            return Err(SwitchError::Seller(seller.to_owned()));
+        }
+        let token = crate::seed::token("Atzr").expect("the operating system gives random bytes");
+        self.now().consents.entry(seller.to_owned()).or_default().push(token.clone());
+        Ok(token)
+    }
+
+    /// Whether a seller consented again with this refresh token.
+    pub(crate) fn is_consent(&self, seller: &str, refresh_token: &str) -> bool {
+        let now = self.now();
+        now.consents.get(seller).is_some_and(|them| them.iter().any(|one| one.expose() == refresh_token))
+    }
+
+    /// How often an access token was made with this refresh token.
+    #[must_use]
+    pub fn uses(&self, refresh_token: &str) -> usize {
+        self.now().uses.get(&Secret::new(refresh_token)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn used(&self, refresh_token: &Secret) {
+        *self.now().uses.entry(refresh_token.clone()).or_default() += 1;
+    }
+
+    /// Whether the seller ended this refresh token.
+    pub(crate) fn is_ended(&self, refresh_token: &Secret) -> bool {
+        self.now().ended.contains(refresh_token)
+    }
+
     /// Puts every switch back, the clock too. Access tokens of a grant once revoked stay dead.
     pub fn reset(&self) {
         let mut now = self.now();
         now.state = State::default();
         now.secrets.clear();
+        now.consents.clear();
+        now.ended.clear();
+        now.queues.clear();
         self.0.clock.reset();
     }
 
-    /// Whether this is the client's secret; false for an unknown client.
+    /// Whether this is a secret of the client's that works; false for an unknown client.
     pub(crate) fn is_secret(&self, client: &str, given: &str) -> bool {
         let now = self.now();
-        let right = now.secrets.get(client).or_else(|| self.0.secrets.get(client));
-        right.is_some_and(|right| right.expose() == given)
+        if let Some(only) = now.secrets.get(client) {
+            return only.expose() == given;
+        }
+        let rotated = now.rotated.get(client).map(Vec::as_slice).unwrap_or_default();
+        let secrets = self.0.secrets.get(client).into_iter().chain(rotated.iter().map(|one| &one.secret));
+        // Each works until the rotation that replaced it says; the last one was not replaced.
+        let ends = rotated.iter().map(|one| Some(one.old_until)).chain([None]);
+        let time = self.0.clock.now();
+        secrets.zip(ends).any(|(secret, end)| secret.expose() == given && end.is_none_or(|end| time < end))
+    }
+
+    /// The queue registered for a client.
+    pub(crate) fn queue(&self, client: &str) -> Option<Queue> {
+        self.now().queues.get(client).cloned()
+    }
+
+    pub(crate) fn rotation(&self, client: &str) -> Rotation {
+        self.now().state.rotations.get(client).cloned().unwrap_or_default()
+    }
+
+    /// A client has a new secret.
+    pub(crate) fn rotated(&self, client: &str, secret: Secret, old_until: Timestamp, notice: String) {
+        let rotated = Rotated { secret, old_until, notice };
+        self.now().rotated.entry(client.to_owned()).or_default().push(rotated);
+    }
+
+    /// The notices of a client's new secrets so far, oldest first.
+    pub(crate) fn notices(&self, client: &str) -> Vec<String> {
+        let now = self.now();
+        now.rotated.get(client).into_iter().flatten().map(|one| one.notice.clone()).collect()
+    }
+
+    /// Every secret that rotation made.
+    pub(crate) fn rotated_secrets(&self) -> Vec<Secret> {
+        self.now().rotated.values().flatten().map(|one| one.secret.clone()).collect()
+    }
+
+    /// Whether a call of this seller's exceeds its quota; it counts as one.
+    pub(crate) fn throttles(&self, seller: &str) -> bool {
+        let mut now = self.now();
+        let Some(left) = now.state.throttled.get_mut(seller) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            now.state.throttled.remove(seller);
+        }
+        true
     }
 
     /// The number an access token of this seller is issued under; `None` while the grant is revoked.

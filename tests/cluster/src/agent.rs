@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
-
-use crate::binaries::cache_dir;
+use crate::clients::Library;
 use crate::spawn::{self, tethered};
 use crate::{Error, Image};
 
@@ -14,15 +11,19 @@ use crate::{Error, Image};
 pub const REFERENCE: &str = "localhost/agent:dev";
 
 const ASK: &str = "import json, os, sys, sysconfig\n\
-    print(json.dumps([os.path.realpath(sys.executable), sysconfig.get_path('stdlib'), sys.version]))";
+    print(json.dumps([os.path.realpath(sys.executable), sysconfig.get_path('stdlib')]))";
 
-/// The image [`REFERENCE`]: entry point `python3`, packages as pinned in `tests/clients/requirements.txt`. They are
-/// installed by pip once and kept in the user's cache directory, by their list and the version of Python.
+/// The image [`REFERENCE`]: entry point `python3`, with `python-amazon-sp-api`.
 ///
 /// # Errors
 /// There is no `python3` with pip, or a package could not be had.
 pub fn image() -> Result<Image, Error> {
-    let (python, library, packages) = parts()?;
+    let mut ask = tethered("python3");
+    ask.args(["-c", ASK]);
+    let said = spawn::run(ask)?;
+    let (python, library) = serde_json::from_str::<(PathBuf, PathBuf)>(&said)
+        .map_err(|why| Error::Unsupported(format!("python3 described itself in an unknown way ({why})")))?;
+    let packages = Library::PythonAmazonSpApi.installed()?;
 
     // Where Python looks for its library, seen from its program: ../lib/pythonX.Y.
     let home = Path::new("/usr/local");
@@ -46,26 +47,6 @@ pub fn image() -> Result<Image, Error> {
     Ok(image)
 }
 
-/// The same packages for a process of this machine, which finds them by `PYTHONPATH`.
-///
-/// # Errors
-/// As [`image`].
-pub fn packages() -> Result<PathBuf, Error> {
-    parts().map(|(_, _, packages)| packages)
-}
-
-/// This machine's Python, its library, and the directory of installed packages.
-fn parts() -> Result<(PathBuf, PathBuf, PathBuf), Error> {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/requirements.txt");
-    let mut ask = tethered("python3");
-    ask.args(["-c", ASK]);
-    let said = spawn::run(ask)?;
-    let (python, library, version) = serde_json::from_str::<(PathBuf, PathBuf, String)>(&said)
-        .map_err(|why| Error::Unsupported(format!("python3 described itself in an unknown way ({why})")))?;
-    let packages = installed(&requirements, &version)?;
-    Ok((python, library, packages))
-}
-
 /// Parts of the standard library that an agent does not import: its tests, graphics, and what builds or installs.
 fn leave_out(name: &str) -> bool {
     let whole = [
@@ -83,31 +64,6 @@ fn leave_out(name: &str) -> bool {
     ];
     let start = ["config-", "_ctypes_test", "_test", "_tkinter", "xx"];
     whole.contains(&name) || start.iter().any(|start| name.starts_with(start))
-}
-
-/// The directory of installed packages.
-fn installed(requirements: &Path, version: &str) -> Result<PathBuf, Error> {
-    let list = fs::read(requirements).map_err(Error::file("read", requirements))?;
-    let key =
-        HEXLOWER.encode(&Sha256::new().chain_update(version).chain_update([0]).chain_update(list).finalize()[..8]);
-    let cache = cache_dir()?;
-    let dir = cache.join(format!("agent-{key}"));
-    if !dir.exists() {
-        eprintln!("installing the agent's Python packages into {}", dir.display());
-        let draft =
-            tempfile::Builder::new().prefix("draft-").tempdir_in(&cache).map_err(Error::file("write in", &cache))?;
-        let mut pip = tethered("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
-        pip.arg("--target").arg(draft.path()).arg("--requirement").arg(requirements);
-        spawn::run(pip)?;
-        match fs::rename(draft.path(), &dir) {
-            Ok(()) => drop(draft.keep()),
-            // Another process was faster; the list is pinned, so it has the same.
-            Err(_) if dir.exists() => {}
-            Err(why) => return Err(Error::file("move into place", &dir)(why)),
-        }
-    }
-    Ok(dir)
 }
 
 /// Compiled modules below `dir` that go into the image.

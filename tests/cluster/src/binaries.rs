@@ -1,4 +1,5 @@
-//! The programs of Kubernetes, built once from the Go module in `kube/` and kept in the user's cache directory.
+//! Programs that are built from Go once and kept in the user's cache directory: Kubernetes, from the module in `kube/`, and
+//! what tests bring.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -41,28 +42,14 @@ impl Binaries {
     /// Go is missing or fails, or the cache cannot be written.
     pub fn ensure() -> Result<Self, Error> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube");
-        if find("go").is_none() {
-            return Err(Error::Unsupported(
-                "Kubernetes is built here and Go 1.26 or later is not installed".to_owned(),
-            ));
-        }
-        let mut version = tethered("go");
-        version.arg("version").current_dir(&source);
-        let key = key(&sources(&source)?, &FLAGS, &spawn::run(version)?);
-        let cache = cache_dir()?;
-        let dir = cache.join(format!("kube-{key}"));
-        if !dir.exists() {
-            // Whoever waits here finds it built; the lock goes with the file handle, so also when its holder is killed.
-            let lock = cache.join("kube.lock");
-            let lock = File::create(&lock).map_err(Error::file("open", &lock))?;
-            if lock.try_lock().is_err() {
-                eprintln!("waiting for another process that is building Kubernetes");
-                lock.lock().map_err(Error::file("lock", &cache))?;
+        let dir = cached(&source, "kube", &FLAGS, "Kubernetes (6 to 10 minutes, once)", |draft| {
+            go_build(&source, ".", &FLAGS, &draft.join("kube"))?;
+            go_build(&source, "./pause", &FLAGS, &draft.join("pause"))?;
+            for name in NAMES {
+                symlink("kube", draft.join(name)).map_err(Error::file("link", draft.join(name)))?;
             }
-            if !dir.exists() {
-                build(&source, &dir)?;
-            }
-        }
+            Ok(())
+        })?;
         Ok(Self { dir })
     }
 
@@ -95,6 +82,48 @@ impl Binaries {
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// The program of the Go module at `source`, from the cache, or built: seconds, but for what has to be downloaded.
+///
+/// # Errors
+/// Go is missing or fails, or the cache cannot be written.
+pub fn go_program(source: &Path, name: &str) -> Result<PathBuf, Error> {
+    let flags = ["-trimpath", "-ldflags=-s -w"];
+    let dir = cached(source, name, &flags, name, |draft| go_build(source, ".", &flags, &draft.join(name)))?;
+    Ok(dir.join(name))
+}
+
+/// The directory in the cache with what `build` makes of these inputs, made now if it is not there.
+fn cached(
+    source: &Path,
+    name: &str,
+    flags: &[&str],
+    called: &str,
+    build: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<PathBuf, Error> {
+    if find("go").is_none() {
+        return Err(Error::Unsupported(format!("{name} is built here and Go 1.26 or later is not installed")));
+    }
+    let mut version = tethered("go");
+    version.arg("version").current_dir(source);
+    let key = key(&sources(source)?, flags, &spawn::run(version)?);
+    let cache = cache_dir()?;
+    let dir = cache.join(format!("{name}-{key}"));
+    if !dir.exists() {
+        // Whoever waits here finds it built; the lock goes with the file handle, so also when its holder is killed.
+        let lock = cache.join(format!("{name}.lock"));
+        let lock = File::create(&lock).map_err(Error::file("open", &lock))?;
+        if lock.try_lock().is_err() {
+            eprintln!("waiting for another process that is building {name}");
+            lock.lock().map_err(Error::file("lock", &cache))?;
+        }
+        if !dir.exists() {
+            eprintln!("building {called} into {}", dir.display());
+            draft(&dir, &cache.join(format!("{name}.draft")), build)?;
+        }
+    }
+    Ok(dir)
 }
 
 /// `openteam` in the user's cache directory, made if need be.
@@ -150,24 +179,18 @@ fn key(sources: &[(String, Vec<u8>)], flags: &[&str], go_version: &str) -> Strin
 
 /// Builds beside `dir` and renames, so that a directory of that name is always whole. The caller holds the lock, so a draft
 /// that is there is what a killed build left.
-fn build(source: &Path, dir: &Path) -> Result<(), Error> {
-    let draft = dir.with_file_name("kube.draft");
+fn draft(dir: &Path, draft: &Path, build: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     if draft.exists() {
-        fs::remove_dir_all(&draft).map_err(Error::file("remove", &draft))?;
+        fs::remove_dir_all(draft).map_err(Error::file("remove", draft))?;
     }
-    fs::create_dir(&draft).map_err(Error::file("create", &draft))?;
-    eprintln!("building Kubernetes into {} (6 to 10 minutes, once)", dir.display());
-    go_build(source, ".", &draft.join("kube"))?;
-    go_build(source, "./pause", &draft.join("pause"))?;
-    for name in NAMES {
-        symlink("kube", draft.join(name)).map_err(Error::file("link", draft.join(name)))?;
-    }
-    fs::rename(&draft, dir).map_err(Error::file("move into place", dir))
+    fs::create_dir(draft).map_err(Error::file("create", draft))?;
+    build(draft)?;
+    fs::rename(draft, dir).map_err(Error::file("move into place", dir))
 }
 
-fn go_build(source: &Path, package: &str, out: &Path) -> Result<(), Error> {
+fn go_build(source: &Path, package: &str, flags: &[&str], out: &Path) -> Result<(), Error> {
     let mut command = tethered("go");
-    command.arg("build").args(FLAGS).arg("-o").arg(out).arg(package);
+    command.arg("build").args(flags).arg("-o").arg(out).arg(package);
     command.env("CGO_ENABLED", "0").current_dir(source).stderr(Stdio::piped());
     let line = spawn::line(&command);
     let started = Instant::now();

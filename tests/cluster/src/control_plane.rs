@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::binaries::Binaries;
@@ -20,7 +21,7 @@ pub(crate) const START: Duration = Duration::from_secs(90);
 /// directory; both also happen when the owning process is killed.
 #[derive(Debug)]
 pub struct ControlPlane {
-    parts: Parts,
+    parts: Mutex<Parts>,
     kubeconfig: PathBuf,
     kubectl: Kubectl,
     state: State,
@@ -44,7 +45,7 @@ impl ControlPlane {
         let kubectl = Kubectl::for_config(binaries.path("kubectl"), &kubeconfig, &state.path("kubectl"));
         let ports = Ports { etcd, apiserver };
         let parts = Parts::start(&state, &Place::Machine, &binaries, &pki, &ports, &kubectl, &kubeconfig)?;
-        Ok(Self { parts, kubeconfig, kubectl, state })
+        Ok(Self { parts: Mutex::new(parts), kubeconfig, kubectl, state })
     }
 
     /// The administrator's kubeconfig.
@@ -70,12 +71,16 @@ impl ControlPlane {
         self.state.dir()
     }
 
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Freezes the apiserver: connections stay open and nothing is answered.
     ///
     /// # Errors
     /// It is no longer there.
     pub fn pause_apiserver(&self) -> Result<(), Error> {
-        self.parts.apiserver.signal(Signal::Stop)
+        self.parts().apiserver.signal(Signal::Stop)
     }
 
     /// Lets a frozen apiserver go on.
@@ -83,15 +88,41 @@ impl ControlPlane {
     /// # Errors
     /// It is no longer there.
     pub fn resume_apiserver(&self) -> Result<(), Error> {
-        self.parts.apiserver.signal(Signal::Continue)
+        self.parts().apiserver.signal(Signal::Continue)
+    }
+
+    /// Freezes etcd: the apiserver answers from its caches, and nothing that needs etcd.
+    ///
+    /// # Errors
+    /// It is no longer there.
+    pub fn pause_etcd(&self) -> Result<(), Error> {
+        self.parts().etcd.signal(Signal::Stop)
+    }
+
+    /// Lets a frozen etcd go on.
+    ///
+    /// # Errors
+    /// It is no longer there.
+    pub fn resume_etcd(&self) -> Result<(), Error> {
+        self.parts().etcd.signal(Signal::Continue)
     }
 
     /// Kills the apiserver, starts it again on the same port and waits until it is ready.
     ///
     /// # Errors
     /// It did not come up.
-    pub fn restart_apiserver(&mut self) -> Result<(), Error> {
-        self.parts.restart_apiserver(&self.state, &self.kubectl)
+    pub fn restart_apiserver(&self) -> Result<(), Error> {
+        self.parts().restart_apiserver(&self.state, &self.kubectl)
+    }
+
+    /// Kills etcd, starts it again with the same data and waits until the apiserver is ready again.
+    ///
+    /// # Errors
+    /// Either did not come up.
+    pub fn restart_etcd(&self) -> Result<(), Error> {
+        let mut parts = self.parts();
+        parts.etcd.restart(&self.state)?;
+        parts.wait_for_apiserver(&self.kubectl)
     }
 }
 
@@ -106,7 +137,7 @@ pub(crate) struct Ports {
 pub(crate) struct Parts {
     _controllers: Option<Daemon>,
     pub(crate) apiserver: Daemon,
-    _etcd: Daemon,
+    etcd: Daemon,
 }
 
 impl Parts {
@@ -123,7 +154,7 @@ impl Parts {
         let etcd = Daemon::start(state, place, "etcd", binaries.path("etcd"), etcd_args(state, ports))?;
         let apiserver = apiserver_args(pki, ports, matches!(place, Place::Node { .. }));
         let apiserver = Daemon::start(state, place, "kube-apiserver", binaries.path("kube-apiserver"), apiserver)?;
-        let mut parts = Self { _controllers: None, apiserver, _etcd: etcd };
+        let mut parts = Self { _controllers: None, apiserver, etcd };
         parts.wait_for_apiserver(kubectl)?;
         let program = binaries.path("kube-controller-manager");
         if program.exists() {

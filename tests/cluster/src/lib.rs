@@ -11,6 +11,7 @@ compile_error!("the test cluster is made of Linux namespaces; use `--context NAM
 
 pub mod agent;
 pub mod binaries;
+pub mod clients;
 pub mod image;
 pub mod packages;
 
@@ -28,6 +29,7 @@ mod spawn;
 mod state;
 mod wait;
 
+pub use binaries::cache_dir;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use error::Error;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
+use crate::binaries::cache_dir;
 use crate::{Error, spawn};
 
 /// A Debian package and what it is needed for: names of programs, or paths of files.
@@ -65,6 +67,53 @@ pub fn require(packages: &[Package]) -> Result<(), Error> {
         apt(&install)?;
     }
     refuse(&missing(packages))
+}
+
+/// A program of a Debian package that must not be installed, because that would start a service: from the PATH, or else
+/// unpacked into the cache directory, once. Needs no root where apt knows its packages.
+///
+/// # Errors
+/// The package cannot be fetched; the error says what apt said.
+pub fn unpacked(package: &str, program: &str) -> Result<PathBuf, Error> {
+    // Tests of one binary ask at the same time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _held = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(installed) = find(program) {
+        return Ok(installed);
+    }
+    let place = cache_dir()?.join(format!("debian-{package}"));
+    let unpacked = place.join("usr/bin").join(program);
+    if unpacked.is_file() {
+        return Ok(unpacked);
+    }
+    eprintln!("fetching Debian's package {package} into the cache directory");
+    let scratch = cache_dir()?.join(format!("debian-{package}.{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).map_err(Error::file("create", &scratch))?;
+    let fetched = fetch(package, &scratch);
+    if fetched.is_ok() {
+        // Another process may have been first; then its copy is as good.
+        drop(std::fs::rename(scratch.join("root"), &place));
+    }
+    drop(std::fs::remove_dir_all(&scratch));
+    fetched?;
+    let missing = || Error::Missing { missing: program.to_owned(), packages: package.to_owned() };
+    unpacked.is_file().then_some(unpacked).ok_or_else(missing)
+}
+
+/// Downloads a package and unpacks it into `root` of a directory.
+fn fetch(package: &str, scratch: &Path) -> Result<(), Error> {
+    let run = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.current_dir(scratch).args(args);
+        spawn::run(command)
+    };
+    let download = || run("apt-get", &["download", "--quiet", package]);
+    if download().is_err() {
+        // A fresh machine knows no packages yet.
+        run("apt-get", &["update", "--quiet"])?;
+        download()?;
+    }
+    run("sh", &["-c", "dpkg-deb --extract ./*.deb root"]).map(drop)
 }
 
 /// The packages of which something is missing, with what.

@@ -18,12 +18,14 @@ type Request = (Command, Sender<io::Result<Child>>);
 
 static FORKER: LazyLock<Sender<Request>> = LazyLock::new(|| {
     let (requests, inbox) = channel::<Request>();
-    thread::spawn(move || {
+    // With a name of its own: one without would carry that of the test that happens to need it first. Where it cannot be
+    // started, every request is told that it has ended.
+    drop(thread::Builder::new().name("forker".to_owned()).spawn(move || {
         for (mut command, answer) in inbox {
             // Whoever asked may have gone: then the handle is dropped and the child stays tethered to this thread.
             drop(answer.send(command.spawn()));
         }
-    });
+    }));
     requests
 });
 

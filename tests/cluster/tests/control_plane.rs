@@ -50,7 +50,7 @@ fn it_serves_tokens_that_it_accepts_and_removes_what_is_owned() {
 
 #[test]
 fn an_apiserver_can_be_paused_resumed_and_restarted() {
-    let mut cluster = ControlPlane::start().unwrap();
+    let cluster = ControlPlane::start().unwrap();
     let answers =
         |cluster: &ControlPlane| cluster.client().run(&["get", "--raw=/livez", "--request-timeout=1s"]).is_ok();
     cluster.pause_apiserver().unwrap();

@@ -6,7 +6,8 @@ use std::{
 };
 
 use amazon_emulator::{
-    Application, Authority, Call, Change, Clock, Emulator, Grant, Identity, Listeners, Seed, Seller, Switches,
+    Application, Authority, Call, Change, Clock, Counters, Emulator, Grant, Identity, Listeners, Secret, Seed, Seller,
+    Switches,
 };
 
 use crate::wire::{Heard, Wire};
@@ -21,7 +22,10 @@ pub const MX: &str = "A1AM78C64UM0Y8";
 pub const DE: &str = "A1PA6795UKMFR9";
 
 /// More than any test binary takes.
-const SELLERS: usize = 40;
+const SELLERS: usize = 60;
+
+/// Applications besides the one that most tests share, each with a seller.
+const APPLICATIONS: usize = 20;
 
 /// The emulated Amazon, and what it knows.
 pub struct Amazon {
@@ -32,6 +36,11 @@ pub struct Amazon {
     /// Every seller takes part in US, CA and MX.
     sellers: Vec<Seller>,
     taken: Mutex<usize>,
+    /// Each of the applications that nobody shares is that of the seller at its place behind the others.
+    applications: Vec<Application>,
+    applications_taken: Mutex<usize>,
+    /// Certificate and key for `localhost`, PEM.
+    identity: (String, String),
 }
 
 impl Amazon {
@@ -41,8 +50,15 @@ impl Amazon {
         let application = made_up.applications[0].clone();
         let seller =
             |_| Seller { client_id: application.client_id.clone(), ..Seed::made_up().unwrap().sellers.remove(0) };
-        let sellers: Vec<Seller> = (0..SELLERS).map(seller).collect();
-        let seed = Seed { sellers: sellers.clone(), ..made_up };
+        let mut sellers: Vec<Seller> = (0..SELLERS).map(seller).collect();
+        let mut applications = Vec::new();
+        for _ in 0..APPLICATIONS {
+            let mut own = Seed::made_up().unwrap();
+            applications.push(own.applications.remove(0));
+            sellers.push(own.sellers.remove(0));
+        }
+        let all = [&made_up.applications[..], &applications[..]].concat();
+        let seed = Seed { sellers: sellers.clone(), applications: all, ..made_up };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let identity = Identity::from_pem(&authority.certificate, &authority.key).unwrap();
         let listeners = Listeners { tls: any, identity, control: any, plain: Some(any) };
@@ -50,23 +66,58 @@ impl Amazon {
         let plain = emulator.plain_url().unwrap();
         let port = plain.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
         let wire = Wire::start(&authority, SocketAddr::from(([127, 0, 0, 1], port))).await;
-        Self { emulator, wire, authority: authority.ca, application, sellers, taken: Mutex::new(0) }
+        let identity = (authority.certificate, authority.key);
+        let (taken, applications_taken, authority) = (Mutex::new(0), Mutex::new(0), authority.ca);
+        Self { emulator, wire, authority, application, sellers, taken, applications, applications_taken, identity }
+    }
+
+    /// An application that nobody else has, its seller, and the seller's number.
+    pub(crate) fn take_application(&self) -> (Application, usize, Seller) {
+        let mut taken = self.applications_taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let application = self.applications.get(*taken).expect("an application is left; raise APPLICATIONS").clone();
+        let at = SELLERS + *taken;
+        *taken += 1;
+        (application, at + 1, self.sellers[at].clone())
+    }
+
+    /// Certificate and key for `localhost`, PEM, by the authority of [`Self::endpoints`].
+    pub(crate) fn identity(&self) -> &(String, String) {
+        &self.identity
+    }
+
+    /// The authority of [`Self::endpoints`], PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The emulator itself.
+    #[must_use]
+    pub fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// Every client secret that there was.
+    pub(crate) fn client_secrets(&self) -> Vec<String> {
+        let seeded = [&self.application].into_iter().chain(&self.applications).map(|one| one.client_secret.clone());
+        seeded.chain(self.emulator.rotated_secrets()).map(|secret| secret.expose().to_owned()).collect()
     }
 
     /// A seller that nobody else has, and its number, which is part of its order ids.
     pub(crate) fn take_seller(&self) -> (usize, Seller) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let seller = self.sellers.get(*taken).expect("a seller is left; raise SELLERS").clone();
+        let seller = self.sellers[..SELLERS].get(*taken).expect("a seller is left; raise SELLERS").clone();
         *taken += 1;
         (*taken, seller)
     }
 
     /// `spec.endpoints` of an AmazonApplication: LWA directly, SP-API by the tapped line.
-    pub(crate) fn endpoints(&self) -> crds::Endpoints {
+    #[must_use]
+    pub fn endpoints(&self) -> crds::Endpoints {
         crds::Endpoints {
             lwa: Some(self.emulator.https_url()),
             selling_partner_api: Some(self.wire.url()),
             ca_bundle: Some(self.authority.clone()),
+            ..crds::Endpoints::default()
         }
     }
 
@@ -82,10 +133,21 @@ impl Amazon {
         self.wire.url()
     }
 
+    /// Tears the line to the Selling Partner API, or mends it. Only for who is [`crate::alone`].
+    pub fn tear(&self, torn: bool) {
+        self.wire.tear(torn);
+    }
+
     /// The switches. Only for who is [`crate::alone`]: they are for all sellers.
     #[must_use]
     pub fn switches(&self) -> &Switches {
         self.emulator.switches()
+    }
+
+    /// Makes so many of a seller's next calls exceed its quota; it disturbs no other test.
+    pub fn throttle(&self, seller: &Seller, calls: u32) {
+        let throttled = [(seller.seller_id.clone(), calls)].into();
+        self.switches().apply(Change { throttled, ..Change::default() }).unwrap();
     }
 
     /// Answers being trickled right now.
@@ -98,6 +160,12 @@ impl Amazon {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.emulator.calls()
+    }
+
+    /// How many calls there were, of every test.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.emulator.counters()
     }
 
     /// How often a seller's refresh token was used.
@@ -115,6 +183,18 @@ impl Amazon {
         self.wire.heard().into_iter().filter(|one| one.target().contains(mark)).collect()
     }
 
+    /// Every access token that Amazon handed out.
+    #[must_use]
+    pub fn access_tokens(&self) -> Vec<String> {
+        self.emulator.access_tokens()
+    }
+
+    /// Every seller's credentials.
+    #[must_use]
+    pub fn sellers(&self) -> &[Seller] {
+        &self.sellers
+    }
+
     /// Every access token that came over the line.
     #[must_use]
     pub fn access_tokens_seen(&self) -> Vec<String> {
@@ -124,6 +204,12 @@ impl Amazon {
         seen.dedup();
         seen
     }
+}
+
+/// The switch by which a seller ends one refresh token, and no other.
+#[must_use]
+pub fn ended(refresh_token: &Secret) -> Change {
+    Change { ended: vec![refresh_token.clone()], ..Change::default() }
 }
 
 /// The switch that takes a seller's grant back; for that seller only, so it disturbs no other test.

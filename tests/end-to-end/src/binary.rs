@@ -13,7 +13,7 @@ pub(crate) fn openteam() -> PathBuf {
         return given.into();
     }
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--package=openteam", "--bin=openteam", "--message-format=json-render-diagnostics"])
+        .args(["build", "--workspace", "--bin=openteam", "--message-format=json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

@@ -1,6 +1,11 @@
 //! Calls to a gateway, as an agent makes them.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use reqwest::{
     Method,
@@ -12,7 +17,24 @@ use rustls::{
 };
 use serde_json::Value;
 
-use crate::{House, RawAnswer, raw};
+use crate::{House, RawAnswer, RawConnection, raw};
+
+/// How long a gateway may be behind what the apiserver already says of a connection.
+const BEHIND: Duration = Duration::from_secs(2);
+
+/// An answer that does not come of being an event behind: a connection that has just become Ready is asked for again, and
+/// so is an answer that was cut off by a change while it was on its way.
+fn settled(ask: impl Fn() -> Option<Answer>) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = ask();
+        let behind = |answer: &Answer| matches!(answer.status, 400 | 403) && answer.text.contains("cannot be used: ");
+        if started.elapsed() > BEHIND || answer.as_ref().is_some_and(|answer| !behind(answer)) {
+            return answer.expect("the gateway answers");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// The gateway's name, which its certificate has.
 const HOST: &str = "openteam-gateway.openteam-system.svc";
@@ -70,6 +92,12 @@ impl<'h> Gateway<'h> {
     /// `POST /auth/o2/token` as SP-API clients send it, with `refresh_token`.
     #[must_use]
     pub fn exchange(&self, refresh_token: &str) -> Answer {
+        settled(|| self.try_exchange(refresh_token))
+    }
+
+    /// The same; nothing where the gateway is gone, or goes meanwhile.
+    #[must_use]
+    pub fn try_exchange(&self, refresh_token: &str) -> Option<Answer> {
         let form = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token),
@@ -77,18 +105,32 @@ impl<'h> Gateway<'h> {
             ("client_secret", "not looked at"),
         ];
         let request = self.http.post(format!("{}/auth/o2/token", self.url())).form(&form);
-        self.house.block_on(answer(request))
+        let answer = self.house.block_on(try_answer(request))?;
+        if let Some(token) = answer.json()["access_token"].as_str() {
+            let (_prefix, sealed) = token.split_once('_').unwrap();
+            self.house.plant("exchanged token", sealed);
+        }
+        Some(answer)
     }
 
     /// Sends bytes as they are and reads until the gateway closes.
     #[must_use]
     pub fn raw(&self, bytes: &[u8]) -> RawAnswer {
+        raw::send(self.tls(), HOST, self.port, bytes)
+    }
+
+    /// Opens a connection to say bytes on.
+    #[must_use]
+    pub fn open(&self) -> RawConnection {
+        RawConnection::open(self.house, self.tls(), HOST, self.port)
+    }
+
+    fn tls(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(self.ca.as_bytes()) {
             roots.add(authority.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        raw::send(Arc::new(config), HOST, self.port, bytes)
+        Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
     }
 }
 
@@ -116,7 +158,13 @@ impl Call<'_> {
     /// Makes it.
     #[must_use]
     pub fn get(&self, path: &str) -> Answer {
-        self.gateway.house.block_on(answer(self.request(path)))
+        settled(|| self.try_get(path))
+    }
+
+    /// Makes it; nothing where the gateway is gone, or goes meanwhile.
+    #[must_use]
+    pub fn try_get(&self, path: &str) -> Option<Answer> {
+        self.gateway.house.block_on(try_answer(self.request(path)))
     }
 
     /// Makes it so many times at once.
@@ -147,10 +195,14 @@ impl Call<'_> {
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    try_answer(request).await.expect("the gateway answers")
+}
+
+async fn try_answer(request: reqwest::RequestBuilder) -> Option<Answer> {
+    let response = request.send().await.ok()?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.unwrap();
-    Answer { status, headers, text }
+    let text = response.text().await.ok()?;
+    Some(Answer { status, headers, text })
 }
 
 /// What came back.

@@ -10,25 +10,41 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness of tests: what fails here fails the test that asked")]
 
+mod afterwards;
 mod amazon;
 mod binary;
 mod call;
+mod good;
 mod house;
 mod leaks;
+mod line;
+mod mailbox;
 mod objects;
+mod prometheus;
 mod raw;
+mod review;
 mod role;
+mod rotating;
+mod sqs;
 mod tenant;
+mod traces;
 mod visit;
 mod wait;
 mod wire;
 
-pub use amazon::{Amazon, CA, DE, MX, US, revoked};
+pub use afterwards::nothing_leaked_and_nobody_panicked;
+pub use amazon::{Amazon, CA, DE, MX, US, ended, revoked};
 pub use call::{Answer, Call, Gateway, Streamed};
-pub use house::{House, NAMESPACE};
-pub use leaks::Planted;
-pub use objects::Kept;
-pub use raw::RawAnswer;
+pub use good::good;
+pub use house::{House, NAMESPACE, Plan, WEBHOOK};
+pub use leaks::{Planted, Searched, search};
+pub use line::Cut;
+pub use mailbox::{Mailbox, Received};
+pub use objects::{Kept, REVIEWED, install};
+pub use prometheus::{Prometheus, repository};
+pub use raw::{RawAnswer, RawConnection};
+pub use review::{Reviewer, admission_review};
+pub use rotating::rotate_while_serving;
 pub use tenant::Tenant;
 pub use visit::{Visit, alone, house};
 pub use wait::{eventually, within};

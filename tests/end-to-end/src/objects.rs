@@ -1,8 +1,18 @@
 //! Objects of Kubernetes and of OpenTeam, written and read as the administrator.
 
-use std::{fmt::Debug, fs, path::Path};
+use std::{fmt::Debug, fs, net::SocketAddr, path::Path};
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use cluster::ControlPlane;
+use crds::annotation;
+use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -14,16 +24,29 @@ use kube::{
     Api, Client, Resource,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{House, NAMESPACE};
+use crate::{House, eventually};
 
 /// Of the manifests only who may do what; what runs there runs here as processes.
-const RIGHTS: [&str; 6] = ["Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+const RIGHTS: [&str; 8] = [
+    "Namespace",
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
 
-/// Kinds, namespace, ServiceAccounts and their rights, as the manifests give them and no more.
-pub(crate) fn install(control_plane: &ControlPlane) {
+/// Installs kinds, namespace, ServiceAccounts and their rights, policies, as the manifests give them and no more.
+///
+/// # Panics
+/// Kubernetes refuses one.
+pub fn install(control_plane: &ControlPlane) {
     let kubectl = control_plane.client();
     let crds = serde_json::to_string(&json!({ "apiVersion": "v1", "kind": "List", "items": crds::definitions() }));
     kubectl.run_with(&["apply", "--server-side", "-f", "-"], &crds.unwrap()).unwrap();
@@ -36,6 +59,33 @@ pub(crate) fn install(control_plane: &ControlPlane) {
     kubectl.run_with(&["apply", "--server-side", "-f", "-"], &list.to_string()).unwrap();
 }
 
+/// Label of the namespaces whose objects the webhook is asked about: the other tests' do not wait for it.
+pub const REVIEWED: &str = "reviewed";
+
+/// Has the apiserver ask the webhook at a port of this machine, as the manifests say and where a namespace has the label
+/// [`REVIEWED`]. By the Service's name, so that certificates are checked as ever; as there are no pods, the Service is
+/// another name for `localhost`.
+pub(crate) fn install_webhook(control_plane: &ControlPlane, port: u16) {
+    let kubectl = control_plane.client();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/base");
+    let rendered = kubectl.run(&["kustomize", &base.display().to_string()]).unwrap();
+    let mut configuration = documents(&rendered)
+        .into_iter()
+        .find(|object| object["kind"] == "ValidatingWebhookConfiguration")
+        .expect("the manifests have a webhook");
+    for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+        webhook["clientConfig"]["service"]["port"] = json!(port);
+        webhook["namespaceSelector"] = json!({ "matchLabels": { REVIEWED: "true" } });
+    }
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "openteam-webhook", "namespace": crate::NAMESPACE },
+        "spec": { "type": "ExternalName", "externalName": "localhost" },
+    });
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": [service, configuration] });
+    kubectl.run_with(&["apply", "--server-side", "-f", "-"], &list.to_string()).unwrap();
+}
+
 /// The documents of a YAML text.
 pub(crate) fn documents(yaml: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(yaml)
@@ -45,21 +95,26 @@ pub(crate) fn documents(yaml: &str) -> Vec<Value> {
 }
 
 /// A token as the kubelet would mount it: of the role's ServiceAccount, bound to its pod. The pod exists and never runs.
-pub(crate) async fn pod_token(client: &Client, role: &str, pod: &str) -> String {
-    let account = format!("openteam-{role}");
+pub(crate) async fn pod_token(
+    client: &Client,
+    namespace: &str,
+    account: &str,
+    pod: &str,
+    audiences: Vec<String>,
+) -> String {
     let restricted = json!({
         "allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 65532,
         "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
     });
     let object: Pod = serde_json::from_value(json!({
-        "metadata": { "name": pod, "namespace": NAMESPACE },
+        "metadata": { "name": pod, "namespace": namespace },
         "spec": {
             "serviceAccountName": account,
-            "containers": [{ "name": role, "image": "localhost/none", "securityContext": restricted }],
+            "containers": [{ "name": "main", "image": "localhost/none", "securityContext": restricted }],
         },
     }))
     .unwrap();
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let made = pods.create(&PostParams::default(), &object).await.unwrap();
     let bound = BoundObjectReference {
         api_version: Some("v1".to_owned()),
@@ -67,7 +122,7 @@ pub(crate) async fn pod_token(client: &Client, role: &str, pod: &str) -> String 
         name: Some(pod.to_owned()),
         uid: made.metadata.uid,
     };
-    token(client, NAMESPACE, &account, Vec::new(), Some(bound)).await
+    token(client, namespace, account, audiences, Some(bound)).await
 }
 
 /// A ServiceAccount token, good for an hour; without an audience, for the apiserver itself.
@@ -84,10 +139,28 @@ pub(crate) async fn token(
     accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap().status.unwrap().token
 }
 
-/// The administrator's kubeconfig, with another user's token.
-pub(crate) fn kubeconfig(administrator: &Path, token: &str) -> String {
+/// Where the administrator's kubeconfig says that the apiserver is, and its authority, PEM.
+pub(crate) fn apiserver(administrator: &Path) -> (SocketAddr, Vec<u8>) {
+    let config: Value = serde_yaml::from_str(&fs::read_to_string(administrator).unwrap()).unwrap();
+    let cluster = &config["clusters"][0]["cluster"];
+    let text = |field: &str| cluster[field].as_str().unwrap();
+    let address = text("server").trim_start_matches("https://").parse().unwrap();
+    let ca = match cluster["certificate-authority"].as_str() {
+        Some(file) => fs::read(file).unwrap(),
+        None => BASE64_STANDARD.decode(text("certificate-authority-data")).unwrap(),
+    };
+    (address, ca)
+}
+
+/// The administrator's kubeconfig, with another user's token, by way of `line` where there is one: its address and
+/// whom to trust there.
+pub(crate) fn kubeconfig(administrator: &Path, token: &str, line: Option<(String, &str)>) -> String {
     let text = fs::read_to_string(administrator).unwrap();
     let mut config: Value = serde_yaml::from_str(&text).unwrap();
+    if let Some((server, ca)) = line {
+        let ca = BASE64_STANDARD.encode(ca);
+        config["clusters"][0]["cluster"] = json!({ "server": server, "certificate-authority-data": ca });
+    }
     let user = config["contexts"][0]["context"]["user"].clone();
     config["users"] = json!([{ "name": user, "user": { "token": token } }]);
     config.to_string()
@@ -126,6 +199,14 @@ impl House {
         self.block_on(api.create(&PostParams::default(), &namespace)).unwrap();
     }
 
+    /// Creates a namespace whose objects the webhook is asked about.
+    pub fn create_reviewed_namespace(&self, name: &str) {
+        let meta = json!({ "metadata": { "name": name, "labels": { REVIEWED: "true" } } });
+        let namespace: Namespace = serde_json::from_value(meta).unwrap();
+        let api: Api<Namespace> = Api::all(self.client().clone());
+        self.block_on(api.create(&PostParams::default(), &namespace)).unwrap();
+    }
+
     /// Creates or replaces an object, its namespace being in its metadata.
     pub fn apply<K: Kept>(&self, object: &K) {
         let meta = object.meta();
@@ -143,17 +224,18 @@ impl House {
 
     /// Contains an object, as a responder would.
     pub fn disable<K: Kept>(&self, namespace: &str, name: &str, incident: &str) {
-        self.annotate::<K>(namespace, name, &json!(incident));
+        self.annotate::<K>(namespace, name, &json!({ annotation::DISABLE: incident }));
     }
 
-    /// Restores it.
+    /// Restores it from every incident, as who ends them would.
     pub fn restore<K: Kept>(&self, namespace: &str, name: &str) {
-        self.annotate::<K>(namespace, name, &Value::Null);
+        let incidents = annotation::incidents(self.read::<K>(namespace, name).meta()).unwrap_or_default();
+        let restored = annotation::restored(&incidents, &Timestamp::now().to_string());
+        self.annotate::<K>(namespace, name, &json!({ annotation::DISABLE: null, annotation::RESTORED: restored }));
     }
 
-    fn annotate<K: Kept>(&self, namespace: &str, name: &str, value: &Value) {
-        let patch = json!({ "metadata": { "annotations": { crds::annotation::DISABLE: value } } });
-        self.patch::<K>(namespace, name, &patch);
+    fn annotate<K: Kept>(&self, namespace: &str, name: &str, annotations: &Value) {
+        self.patch::<K>(namespace, name, &json!({ "metadata": { "annotations": annotations } }));
     }
 
     /// Reads an object that exists.
@@ -162,18 +244,50 @@ impl House {
         self.block_on(self.api::<K>(namespace).get(name)).unwrap()
     }
 
-    /// Deletes an object.
+    /// Deletes an object. For half a minute after its restart an apiserver may not know the kinds that policies on
+    /// deletions take parameters of, and refuses every one.
     pub fn delete<K: Kept>(&self, namespace: &str, name: &str) {
-        self.block_on(self.api::<K>(namespace).delete(name, &DeleteParams::default())).unwrap();
+        let api = self.api::<K>(namespace);
+        eventually("it is deleted", || match self.block_on(api.delete(name, &DeleteParams::default())) {
+            Err(kube::Error::Api(status)) if status.message.contains("failed to configure policy") => None,
+            done => done.map(drop).map(Some).unwrap(),
+        });
     }
 
     fn api<K: Kept>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client().clone(), namespace)
     }
 
+    /// A ServiceAccount token with other claims, signed with the cluster's own key: what its holder alone could make.
+    #[must_use]
+    pub fn signed_anew(&self, token: &str, change: impl FnOnce(&mut Value)) -> String {
+        let (head, rest) = token.split_once('.').unwrap();
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(rest.split('.').next().unwrap()).unwrap();
+        let mut claims: Value = serde_json::from_slice(&claims).unwrap();
+        change(&mut claims);
+        let signed = format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let key = PrivatePkcs8KeyDer::from_pem_file(self.state_dir().join("pki/sa.key")).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der()).unwrap();
+        let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        let token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        self.plant_jwt("token signed anew", &token);
+        token
+    }
+
+    /// A token of a ServiceAccount for an audience, bound to a pod that is made for it and never runs.
+    #[must_use]
+    pub fn token_of_a_pod(&self, namespace: &str, account: &str, pod: &str, audience: &str) -> String {
+        let token = pod_token(self.client(), namespace, account, pod, vec![audience.to_owned()]);
+        let token = self.block_on(token);
+        self.plant_jwt(&format!("token of pod {namespace}/{pod}"), &token);
+        token
+    }
+
     /// A token of a ServiceAccount for an audience, as a pod of it would mount one.
     #[must_use]
     pub fn service_account_token(&self, namespace: &str, account: &str, audience: &str) -> String {
-        self.block_on(token(self.client(), namespace, account, vec![audience.to_owned()], None))
+        let token = self.block_on(token(self.client(), namespace, account, vec![audience.to_owned()], None));
+        self.plant_jwt(&format!("token of {namespace}/{account}"), &token);
+        token
     }
 }

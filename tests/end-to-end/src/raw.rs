@@ -8,6 +8,9 @@ use std::{
 };
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use tokio::net::TcpSocket;
+
+use crate::House;
 
 /// How long an answer may take before a test gives up on it.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -23,8 +26,8 @@ impl RawAnswer {
     /// The statuses of all answers, in order.
     #[must_use]
     pub fn statuses(&self) -> Vec<u16> {
-        let answers = self.text.split("HTTP/1.1 ").skip(1);
-        answers.filter_map(|answer| answer.get(..3)?.parse().ok()).collect()
+        let answers = self.text.split("HTTP/1.").skip(1);
+        answers.filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
     }
 
     /// The status of the only answer.
@@ -43,6 +46,34 @@ impl RawAnswer {
     #[must_use]
     pub fn has_code(&self, code: &str) -> bool {
         self.text.contains(&format!("\"code\":\"{code}\""))
+    }
+}
+
+/// A connection on which a test says what it likes, when it likes.
+pub struct RawConnection(StreamOwned<ClientConnection, TcpStream>);
+
+impl RawConnection {
+    /// Opens one whose system keeps next to nothing of what is not read or taken.
+    pub(crate) fn open(house: &House, config: Arc<ClientConfig>, host: &str, port: u16) -> Self {
+        let socket = house.block_on(async {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            socket.set_send_buffer_size(4096).unwrap();
+            socket.connect(([127, 0, 0, 1], port).into()).await.unwrap().into_std().unwrap()
+        });
+        socket.set_nonblocking(false).unwrap();
+        let name = ServerName::try_from(host.to_owned()).unwrap();
+        Self(StreamOwned::new(ClientConnection::new(config, name).unwrap(), socket))
+    }
+
+    /// Says something; waits for as long as the other side takes nothing. Whether it was still there.
+    pub fn say(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).and_then(|()| self.0.flush()).is_ok()
+    }
+
+    /// Everything that comes until the other side closes.
+    pub fn hear(&mut self) -> RawAnswer {
+        RawAnswer { text: read(&mut self.0) }
     }
 }
 

@@ -18,33 +18,42 @@ const END: Duration = Duration::from_secs(30);
 /// A role's process, running or not.
 pub(crate) struct Role {
     pub(crate) pod: String,
-    program: PathBuf,
-    arguments: Vec<String>,
+    /// The command line.
+    command: Vec<String>,
+    log_filter: String,
     kubeconfig: PathBuf,
     pub(crate) log: PathBuf,
-    probes: u16,
+    /// Where probes and scrapes are answered.
+    pub(crate) probes: u16,
     /// Where it serves; the operator does not.
     pub(crate) port: u16,
     child: Option<Child>,
 }
 
 impl Role {
-    /// The role of `pod`; `arguments` are its own. Not started yet.
-    pub(crate) fn new(program: &Path, dir: &Path, pod: &str, kubeconfig: PathBuf, arguments: &[String]) -> Self {
+    /// The role of `pod`, begun by `command`, the role's name being its last word; `own` are its own arguments. Not
+    /// started yet.
+    pub(crate) fn new(
+        dir: &Path,
+        pod: &str,
+        kubeconfig: PathBuf,
+        command: &[String],
+        own: &[String],
+        log: &str,
+    ) -> Self {
         let (probes, port) = (free_port().unwrap(), free_port().unwrap());
-        let [name, own @ ..] = arguments else { panic!("a role has a name") };
-        let mut all = vec![name.clone()];
+        let mut all = command.to_vec();
         all.extend(["--namespace", crate::NAMESPACE, "--pod", pod].map(str::to_owned));
         all.push(format!("--settings={}", dir.join("settings").display()));
         all.push(format!("--probes=127.0.0.1:{probes}"));
-        if name != "operator" {
+        if command.last().is_some_and(|role| role != "operator") {
             all.push(format!("--listen=127.0.0.1:{port}"));
         }
         all.extend_from_slice(own);
         Self {
             pod: pod.to_owned(),
-            program: program.to_owned(),
-            arguments: all,
+            command: all,
+            log_filter: log.to_owned(),
             kubeconfig,
             log: dir.join("logs").join(format!("{pod}.log")),
             probes,
@@ -61,14 +70,18 @@ impl Role {
             return;
         }
         let out = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = tethered(&self.program);
+        let [program, arguments @ ..] = &self.command[..] else { panic!("a role has a command line") };
+        let mut command = tethered(program);
         command
-            .args(&self.arguments)
+            .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("KUBECONFIG", &self.kubeconfig)
-            // As talkative as a role can be made, so that a secret in any log line shows.
-            .env("RUST_LOG", "debug,rustls=info,tower=info")
+            .env("RUST_LOG", &self.log_filter)
+            // For Amazon SQS, which only the operator reads and of whose callers moto asks no more.
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdout(out.try_clone().unwrap())
             .stderr(out);
         self.child = Some(spawn(command).unwrap());
@@ -85,7 +98,12 @@ impl Role {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    /// Its process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
         crate::raw::plain_get(self.probes, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
@@ -102,6 +120,18 @@ impl Role {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// SIGKILL, and its end.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Its directory in `/proc`, while it runs.
+    pub(crate) fn process(&self) -> Option<PathBuf> {
+        self.child.as_ref().map(|child| Path::new("/proc").join(child.id().to_string()))
     }
 
     /// Sends it a signal, `-STOP` or `-CONT`, if it runs. By the shell's own `kill`: a bare Debian has no other.

@@ -1,9 +1,10 @@
 //! A namespace with a Team, a proven connection and an agent, for one test.
 
-use amazon_emulator::Seller;
+use amazon_emulator::{Application, Change, Queue, Secret, Seller};
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
-    LocalReference, Member, Operations, Role, RuntimeToken, Scope, SealedCredential, Team, TeamSpec, condition,
+    Endpoints, LocalReference, Member, Operations, Role, RuntimeToken, Scope, SealedCredential, SecretRotation, Team,
+    TeamSpec, condition,
 };
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::ObjectMeta;
@@ -27,6 +28,10 @@ pub struct Tenant<'h> {
     pub seller: Seller,
     /// The seller's number, part of its order ids.
     pub seller_number: usize,
+    /// What its AmazonApplication is at Amazon.
+    pub application: Application,
+    /// The queue for notices about the client secret, where it has one.
+    pub queue: Option<String>,
 }
 
 /// Metadata of an object.
@@ -38,12 +43,58 @@ impl House {
     /// A tenant of its own for a test, ready to be used.
     #[must_use]
     pub fn tenant(&self, name: &str) -> Tenant<'_> {
+        self.tenant_at(name, self.amazon().endpoints())
+    }
+
+    /// The same, its application having these addresses.
+    #[must_use]
+    pub fn tenant_at(&self, name: &str, endpoints: Endpoints) -> Tenant<'_> {
         let (seller_number, seller) = self.amazon().take_seller();
+        let application = self.amazon().application().clone();
+        self.settle(name, seller, seller_number, application, None, endpoints)
+    }
+
+    /// A tenant with an application that nobody shares; with a queue, which is registered at Amazon and named in the
+    /// AmazonApplication, its client secret is rotated by itself.
+    #[must_use]
+    pub fn tenant_apart(&self, name: &str, with_queue: bool) -> Tenant<'_> {
+        let (application, seller_number, seller) = self.amazon().take_application();
+        let mut endpoints = self.amazon().endpoints();
+        let queue = with_queue.then(|| {
+            endpoints.sqs = Some(self.sqs_endpoint());
+            let url = self.create_queue(name);
+            self.enroll(&application, Some(&url));
+            url
+        });
+        self.settle(name, seller, seller_number, application, queue, endpoints)
+    }
+
+    /// Registers a queue at Amazon for an application, or none.
+    pub fn enroll(&self, application: &Application, queue: Option<&str>) {
+        let queue = queue.map(|url| Queue {
+            endpoint: self.sqs_endpoint(),
+            url: url.to_owned(),
+            ca: self.amazon().authority().to_owned(),
+        });
+        let queues = [(application.client_id.clone(), queue)].into();
+        self.amazon().emulator().switches().apply(Change { queues, ..Change::default() }).unwrap();
+    }
+
+    fn settle(
+        &self,
+        name: &str,
+        seller: Seller,
+        seller_number: usize,
+        application: Application,
+        queue: Option<String>,
+        endpoints: Endpoints,
+    ) -> Tenant<'_> {
+        let connection = format!("{name}-na");
         let tenant =
-            Tenant { house: self, name: name.to_owned(), connection: format!("{name}-na"), seller, seller_number };
+            Tenant { house: self, name: name.to_owned(), connection, seller, seller_number, application, queue };
         self.create_namespace(name);
         tenant.add_team();
-        tenant.add_application();
+        tenant.add_application(endpoints);
         tenant.add_connection(&tenant.connection);
         tenant.add_agent(AGENT);
         tenant.grant(AGENT, &tenant.scope());
@@ -61,6 +112,12 @@ impl House {
 }
 
 impl Tenant<'_> {
+    /// The house it lives in.
+    #[must_use]
+    pub const fn house(&self) -> &House {
+        self.house
+    }
+
     /// Address of the member of each role.
     #[must_use]
     pub fn member(&self, role: Role) -> String {
@@ -75,13 +132,14 @@ impl Tenant<'_> {
         self.house.apply(&team);
     }
 
-    fn add_application(&self) {
-        let known = self.house.amazon().application();
+    fn add_application(&self, endpoints: Endpoints) {
+        let known = &self.application;
         let spec = AmazonApplicationSpec {
             application_id: known.application_id.clone(),
             client_id: known.client_id.clone(),
-            allowed_namespaces: None,
-            endpoints: Some(self.house.amazon().endpoints()),
+            endpoints: Some(endpoints),
+            secret_rotation: self.queue.clone().map(|queue_url| SecretRotation { queue_url }),
+            ..AmazonApplicationSpec::default()
         };
         let mut application = AmazonApplication::new("amazon", spec);
         application.metadata = meta(&self.name, "amazon");
@@ -92,18 +150,30 @@ impl Tenant<'_> {
 
     /// Adds a connection of the tenant's seller.
     pub fn add_connection(&self, name: &str) {
+        self.add_connection_of(name, &self.seller);
+    }
+
+    /// Adds a connection of a seller that nobody else has, and tells its number.
+    #[must_use]
+    pub fn add_connection_of_another_seller(&self, name: &str) -> usize {
+        let (number, seller) = self.house.amazon().take_seller();
+        self.add_connection_of(name, &seller);
+        number
+    }
+
+    fn add_connection_of(&self, name: &str, seller: &Seller) {
         let spec = AmazonConnectionSpec {
             team_ref: LocalReference::to(&self.name),
             application_ref: House::named(&self.name, "amazon"),
             marketplace_ids: vec![US.to_owned(), CA.to_owned()],
-            selling_partner_id: Some(self.seller.seller_id.clone()),
+            selling_partner_id: Some(seller.seller_id.clone()),
             ..AmazonConnectionSpec::default()
         };
         let mut connection = AmazonConnection::new(name, spec);
         connection.metadata = meta(&self.name, name);
         self.house.apply(&connection);
         let target = format!("amazonconnection/{}/{name}", self.name);
-        self.house.seal(&target, "refresh-token", self.seller.refresh_token.expose());
+        self.house.seal(&target, "refresh-token", seller.refresh_token.expose());
     }
 
     /// Waits until Amazon has been asked and the operator is content.
@@ -112,6 +182,21 @@ impl Tenant<'_> {
             let read: AmazonConnection = self.house.read(&self.name, connection);
             condition::is_true(&read.status?.conditions, condition::READY).then_some(())
         });
+    }
+
+    /// The seller consents again: a further refresh token, beside those there are.
+    #[must_use]
+    pub fn consent(&self) -> Secret {
+        let token = self.house.amazon().switches().consent(&self.seller.seller_id).unwrap();
+        let secret = token.expose();
+        self.house.plant(&format!("refresh token of {}", self.name), &secret[secret.len() - 43..]);
+        token
+    }
+
+    /// Seals a refresh token for the tenant's connection.
+    pub fn seal(&self, refresh_token: &Secret) {
+        let target = format!("amazonconnection/{}/{}", self.name, self.connection);
+        self.house.seal(&target, "refresh-token", refresh_token.expose());
     }
 
     /// Adds a ServiceAccount.
@@ -125,7 +210,7 @@ impl Tenant<'_> {
         Scope {
             connections: vec![self.connection.clone()],
             marketplace_ids: vec![US.to_owned(), CA.to_owned()],
-            operations: None,
+            ..Scope::default()
         }
     }
 
@@ -172,7 +257,10 @@ impl Tenant<'_> {
         let output = self.house.openteam(&arguments, "");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
-        (serde_yaml::from_slice(&output.stdout).unwrap(), said.trim().to_owned())
+        let text = said.trim().to_owned();
+        // Its last 43 characters but for an underscore and the checksum's six.
+        self.house.plant(&format!("RuntimeToken {object}"), &text[text.len() - 50..text.len() - 7]);
+        (serde_yaml::from_slice(&output.stdout).unwrap(), text)
     }
 
     /// The text of a RuntimeToken that a member issued for US and CA, good for an hour, applied and known to every

@@ -7,9 +7,9 @@ use std::{
     thread,
 };
 
-use crate::House;
+use crate::{House, house::Plan};
 
-static HOUSE: LazyLock<House> = LazyLock::new(House::start);
+static HOUSE: LazyLock<House> = LazyLock::new(|| House::start(&Plan::default()));
 static DOOR: RwLock<()> = RwLock::new(());
 
 #[expect(dead_code, reason = "guards are held, not read")]

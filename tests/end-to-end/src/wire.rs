@@ -14,6 +14,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -24,6 +25,7 @@ type Tape = Arc<Mutex<Vec<Vec<u8>>>>;
 pub(crate) struct Wire {
     address: SocketAddr,
     tape: Tape,
+    torn: watch::Sender<bool>,
 }
 
 /// One request as it arrived at Amazon. The gateway sends none with a body.
@@ -70,13 +72,19 @@ impl Wire {
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let tape = Tape::default();
-        tokio::spawn(listen(listener, acceptor, amazon, tape.clone()));
-        Self { address, tape }
+        let torn = watch::Sender::new(false);
+        tokio::spawn(listen(listener, acceptor, amazon, tape.clone(), torn.subscribe()));
+        Self { address, tape, torn }
     }
 
     /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Tears the line, or mends it: torn, every connection on it ends, and so does each that is made.
+    pub(crate) fn tear(&self, torn: bool) {
+        self.torn.send_replace(torn);
     }
 
     /// Every request, in order within its connection.
@@ -93,15 +101,27 @@ impl Wire {
     }
 }
 
-async fn listen(listener: TcpListener, acceptor: TlsAcceptor, amazon: SocketAddr, tape: Tape) {
+async fn listen(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    amazon: SocketAddr,
+    tape: Tape,
+    torn: watch::Receiver<bool>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, tape) = (acceptor.clone(), tape.clone());
+        let (acceptor, tape, mut torn) = (acceptor.clone(), tape.clone(), torn.clone());
         tokio::spawn(async move {
-            // A connection that fails is the caller's to notice.
-            let Ok(gateway) = acceptor.accept(stream).await else { return };
-            let Ok(amazon) = TcpStream::connect(amazon).await else { return };
-            if amazon.set_nodelay(true).is_ok() {
-                pass(gateway, amazon, &tape).await;
+            let connection = async {
+                // A connection that fails is the caller's to notice.
+                let Ok(gateway) = acceptor.accept(stream).await else { return };
+                let Ok(amazon) = TcpStream::connect(amazon).await else { return };
+                if amazon.set_nodelay(true).is_ok() {
+                    pass(gateway, amazon, &tape).await;
+                }
+            };
+            tokio::select! {
+                () = connection => {}
+                _ = torn.wait_for(|torn| *torn) => {}
             }
         });
     }

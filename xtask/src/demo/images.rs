@@ -6,14 +6,8 @@ use cluster::{Image, agent};
 use super::place::Place;
 use crate::{image, shell};
 
-/// What was built.
-pub(super) struct Built {
-    /// Version of the client in the agent's image.
-    pub(super) python_client: String,
-}
-
 /// Builds the images and brings them into the cluster.
-pub(super) fn build(place: &Place) -> anyhow::Result<Built> {
+pub(super) fn build(place: &Place) -> anyhow::Result<()> {
     shell::build()?;
     let openteam = image::openteam("localhost/openteam:dev", &shell::program("openteam")?);
     let images = [openteam, amazon()?, agent::image().context("the agent's image")?];
@@ -27,17 +21,11 @@ pub(super) fn build(place: &Place) -> anyhow::Result<Built> {
         println!("   | target/images/{name}.tar {size} MiB");
         place.load(&archive)?;
     }
-    Ok(Built { python_client: python_client()? })
+    Ok(())
 }
 
 fn amazon() -> anyhow::Result<Image> {
     Ok(Image::new("localhost/amazon-emulator:dev")
         .program(shell::program("amazon-emulator")?, "/usr/local/bin/amazon-emulator")
         .entrypoint(["/usr/local/bin/amazon-emulator"]))
-}
-
-fn python_client() -> anyhow::Result<String> {
-    let pinned = std::fs::read_to_string(shell::root().join("tests/clients/requirements.txt"))?;
-    let version = pinned.lines().find_map(|line| line.strip_prefix("python-amazon-sp-api=="));
-    Ok(version.context("requirements.txt does not pin python-amazon-sp-api")?.to_owned())
 }

@@ -1,7 +1,6 @@
 //! The responder's minute: one annotation, and the time until every gateway replica refuses.
 
 use std::{
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,16 +12,15 @@ use serde_json::Value;
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use super::{CONNECTION, INSIDE, SYSTEM, TEAM, outside::PortForward, place::Place};
-use crate::{check::show, shell};
+use crate::check::show;
 
 /// Longer than this is a failure whatever the figure.
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// What is needed to restore, and what was measured.
-pub(super) struct Contained<'a> {
+pub(super) struct Contained {
     /// From the start of `kubectl annotate` to the first refusal of the slowest replica.
     pub(super) slowest: Duration,
-    kubectl: &'a Kubectl,
     probes: Vec<Arc<Probe>>,
     runtime: Runtime,
 }
@@ -69,10 +67,10 @@ impl Probe {
 }
 
 /// Contains the connection while a loop of calls runs against each replica.
-pub(super) fn contain(place: &Place) -> anyhow::Result<Contained<'_>> {
+pub(super) fn contain(place: &Place) -> anyhow::Result<Contained> {
     let kubectl = place.kubectl();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let token = runtime_token(kubectl)?;
+    let token = runtime_token(place, "responder")?;
     let probes = probes(kubectl, &token)?;
     runtime.block_on(all(&probes, |outcome| outcome.is_ok())).context("before the incident")?;
 
@@ -93,17 +91,30 @@ pub(super) fn contain(place: &Place) -> anyhow::Result<Contained<'_>> {
     }
     kubectl.run(&["wait", "--for=condition=Contained", &object, "-n", TEAM, "--timeout=30s"])?;
     show(&kubectl.run(&["get", "amzc", "-n", TEAM, "-o", "wide"])?);
-    Ok(Contained { slowest, kubectl, probes, runtime })
+    status(place)?;
+    Ok(Contained { slowest, probes, runtime })
 }
 
-/// Takes the annotation away and waits until every replica serves again.
-pub(super) fn restore(contained: Contained<'_>) -> anyhow::Result<()> {
-    let Contained { kubectl, probes, runtime, .. } = contained;
+/// Takes the annotation away, says so, and waits until every replica serves again, with a token from after the rotation.
+pub(super) fn restore(place: &Place, contained: Contained) -> anyhow::Result<()> {
+    let Contained { probes: before, runtime, .. } = contained;
+    let kubectl = place.kubectl();
     let object = format!("amzc/{CONNECTION}");
-    show(&format!("$ kubectl annotate {object} -n {TEAM} openteam.dev/disable-"));
-    show(&kubectl.run(&["annotate", &object, "-n", TEAM, "openteam.dev/disable-"])?);
+    let now = jiff::Timestamp::now().strftime("%FT%TZ");
+    let said = format!("openteam.dev/restored=inc-1/{now}");
+    // A demo before this one may have left its own.
+    let words = ["annotate", "--overwrite", &object, "-n", TEAM, "openteam.dev/disable-", &said];
+    show(&format!("$ kubectl {}", words.join(" ")));
+    show(&kubectl.run(&words)?);
+    let probes = probes(kubectl, &runtime_token(place, "afterwards")?)?;
     for (pod, _) in runtime.block_on(all(&probes, |outcome| outcome.is_ok()))? {
         println!("   | {pod} serves");
+    }
+    for probe in &before {
+        match runtime.block_on(probe.call())? {
+            Ok(()) => bail!("{}: a runtime token from before the rotation is served", probe.pod),
+            Err(code) => println!("   | {} refuses the runtime token from before: {code}", probe.pod),
+        }
     }
     kubectl.run(&["wait", "--for=condition=Ready", &object, "-n", TEAM, "--timeout=30s"])?;
     show(&kubectl.run(&["get", "amzc", "-n", TEAM])?);
@@ -125,17 +136,27 @@ async fn all(probes: &[Arc<Probe>], done: fn(&Result<(), String>) -> bool) -> an
 }
 
 /// Issues a RuntimeToken as a member of the samples' Team would.
-fn runtime_token(kubectl: &Kubectl) -> anyhow::Result<String> {
-    let output = Command::new(shell::program("openteam")?)
-        .args(["runtime-token", &format!("{TEAM}/responder"), "--team", TEAM, "--issued-by", "ada@acme.example"])
-        .args(["--connection", CONNECTION, "--marketplace", INSIDE, "--ttl", "1h"])
-        .output()?;
-    if !output.status.success() {
-        bail!("openteam runtime-token: {}", String::from_utf8_lossy(&output.stderr));
+fn runtime_token(place: &Place, name: &str) -> anyhow::Result<String> {
+    let kubectl = place.kubectl();
+    let object = format!("{TEAM}/{name}");
+    let whose = ["runtime-token", &object, "--team", TEAM, "--issued-by", "ada@acme.example"];
+    let scope = ["--connection", CONNECTION, "--marketplace", INSIDE, "--ttl", "1h"];
+    let (manifest, token) = place.openteam(&[&whose[..], &scope].concat(), "")?;
+    kubectl.run(&["delete", "runtimetoken", name, "-n", TEAM, "--ignore-not-found"])?;
+    kubectl.run_with(&["apply", "-f", "-"], &manifest)?;
+    Ok(token.trim().to_owned())
+}
+
+/// What a responder looks at next: every replica must say that it refuses.
+fn status(place: &Place) -> anyhow::Result<()> {
+    show("$ kubectl openteam status");
+    show(&place.openteam(&["status"], "")?.0);
+    let status: Value = serde_json::from_str(&place.openteam(&["status", "--output", "json"], "")?.0)?;
+    let replicas = status["replicas"].as_array().map_or(&[][..], Vec::as_slice);
+    if replicas.is_empty() || !replicas.iter().all(|replica| replica["refuses"] == true) {
+        bail!("not every gateway is known to refuse: {}", status["replicas"]);
     }
-    kubectl.run(&["delete", "runtimetoken", "responder", "-n", TEAM, "--ignore-not-found"])?;
-    kubectl.run_with(&["apply", "-f", "-"], &String::from_utf8(output.stdout)?)?;
-    Ok(String::from_utf8(output.stderr)?.trim().to_owned())
+    Ok(())
 }
 
 fn probes(kubectl: &Kubectl, token: &str) -> anyhow::Result<Vec<Arc<Probe>>> {

@@ -5,10 +5,9 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use amazon_emulator::{Authority, Seed};
+use amazon_emulator::{Authority, Seed, Seller};
 use anyhow::{Context, bail};
 use cluster::Kubectl;
 use serde_json::{Value, json};
@@ -25,6 +24,32 @@ const FROM_SECRET: &str =
 pub(super) struct Amazon {
     seed: Seed,
     ca: String,
+    /// Refresh tokens that came by further consents.
+    consents: Vec<String>,
+}
+
+impl Amazon {
+    /// Every credential made up for the sellers: what it is, and its text.
+    pub(super) fn credentials(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let secrets = self.seed.applications.iter().map(|one| {
+            // What stands before the last dot is the same for all.
+            let secret = one.client_secret.expose();
+            ("client secret", secret.rsplit('.').next().unwrap_or(secret))
+        });
+        let tokens = self.seed.sellers.iter().map(|one| one.refresh_token.expose());
+        let tokens = tokens.chain(self.consents.iter().map(String::as_str));
+        secrets.chain(tokens.map(|token| ("refresh token", token)))
+    }
+
+    /// Whose connection the samples have.
+    pub(super) fn seller(&self) -> anyhow::Result<&Seller> {
+        self.seed.sellers.first().context("nobody sells")
+    }
+
+    /// The seller gave one more refresh token.
+    pub(super) fn consented(&mut self, token: String) {
+        self.consents.push(token);
+    }
 }
 
 /// A directory for what this run makes up. Under `target`, which Git ignores.
@@ -57,7 +82,7 @@ pub(super) fn install(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
 fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
     let found = kubectl.run(&["get", "secret", "amazon", "-n", "amazon", "--ignore-not-found", "-o", FROM_SECRET])?;
     if let Some((seed, ca)) = found.split_once(SEPARATOR) {
-        return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned() });
+        return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned(), consents: Vec::new() });
     }
     let seed = Seed::made_up().context("sellers cannot be made up")?;
     let authority = Authority::make(&["amazon.amazon.svc".to_owned()])?;
@@ -73,7 +98,7 @@ fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
         },
     });
     kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
-    Ok(Amazon { seed, ca: authority.ca })
+    Ok(Amazon { seed, ca: authority.ca, consents: Vec::new() })
 }
 
 fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
@@ -95,7 +120,7 @@ fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
 /// Seals the made-up seller's credentials and applies the samples, with the made-up ids in place of the samples' own.
 pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
     let kubectl = place.kubectl();
-    let seller = amazon.seed.sellers.first().context("nobody sells")?;
+    let seller = amazon.seller()?;
     let application = amazon
         .seed
         .applications
@@ -140,19 +165,8 @@ fn shortened(line: &str) -> String {
 }
 
 /// What `openteam seal` prints for a credential.
-fn seal(place: &Place, target: &str, credential: &str) -> anyhow::Result<String> {
-    let mut command = Command::new(shell::program("openteam")?);
-    command.args(["seal", "--for", target]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    place.direct(&mut command)?;
-    let mut child = command.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(credential.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("openteam seal --for {target}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
+pub(super) fn seal(place: &Place, target: &str, credential: &str) -> anyhow::Result<String> {
+    Ok(place.openteam(&["seal", "--for", target], credential)?.0)
 }
 
 /// Waits until Amazon has accepted the connection.

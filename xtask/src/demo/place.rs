@@ -1,6 +1,10 @@
 //! Where the demo runs: a cluster of its own, or one of the user's.
 
-use std::{path::Path, process::Command};
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, bail};
 use cluster::{Cluster, Kubectl};
@@ -50,6 +54,23 @@ impl Place {
                 shell::run(Command::new(program).args(words))
             }
         }
+    }
+
+    /// Runs our own program against this cluster: what it prints on standard output, and on standard error.
+    pub(super) fn openteam(&self, words: &[&str], input: &str) -> anyhow::Result<(String, String)> {
+        let mut command = Command::new(shell::program("openteam")?);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.direct(&mut command)?;
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            bail!("openteam {}: {said}", words.join(" "));
+        }
+        Ok((String::from_utf8(output.stdout)?, said))
     }
 
     /// The environment that makes a program of ours talk to this cluster.

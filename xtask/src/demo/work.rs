@@ -14,13 +14,15 @@ use serde_json::{Value, json};
 use super::{CONNECTION, INSIDE, OUTSIDE, SYSTEM, TEAM, outside::PortForward};
 use crate::{check::show, shell};
 
-/// Runs the agent: the samples' pod template, the demo's image, `tests/clients/agent.py`.
+/// Runs the agent: the samples' pod template, the demo's image, `tests/clients/agent.py`, which uses what
+/// `docs/clients.md` gives to users.
 pub(super) fn agent(kubectl: &Kubectl) -> anyhow::Result<()> {
-    let script = std::fs::read_to_string(shell::root().join("tests/clients/agent.py"))?;
+    let read = |name: &str| std::fs::read_to_string(shell::root().join("tests/clients").join(name));
+    let script = json!({ "agent.py": read("agent.py")?, "connect.py": read("python-amazon-sp-api/connect.py")? });
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "agent-script", "namespace": TEAM },
-        "data": { "agent.py": script },
+        "data": script,
     });
     kubectl.run_with(&["apply", "-f", "-"], &map.to_string())?;
 

@@ -238,5 +238,14 @@ async fn a_full_disk_is_an_error_and_the_journal_goes_on_when_there_is_space() {
     let appended = journal.append(gateway(), events(10)).await.unwrap();
     assert_eq!(appended.last_sequence, stored + 10);
     assert_eq!(uids(dir).len() as u64, stored + 10);
+    // What Prometheus is told.
+    let told = journal.metrics();
+    assert_eq!(told.events.get(), stored + 10);
+    assert_eq!(told.failures.get(), 2);
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register("sync", "", told.sync.clone());
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains(&format!("sync_count {}", (stored + 10) / 10)), "{text}");
     drop(journal);
 }

@@ -64,6 +64,8 @@ async fn switches_are_set_by_naming_them_and_reset_together() {
         (json!({"lwa": {"status": 503}}), Fault::Status(503)),
         (json!({"lwa": "hang"}), Fault::Hang),
         (json!({"lwa": {"slow": {"delayMs": 20}}}), Fault::Slow { delay_ms: 20 }),
+        (json!({"lwa": "nonsense"}), Fault::Nonsense),
+        (json!({"lwa": "redirect"}), Fault::Redirect),
         (json!({"lwa": {"trickle": {"bytes": 1, "everyMs": 20}}}), Fault::Trickle { bytes: 1, every_ms: 20 }),
         (json!({"lwa": "none"}), Fault::None),
     ] {
@@ -102,6 +104,17 @@ async fn switches_are_set_by_naming_them_and_reset_together() {
     assert_eq!(world.emulator.counters(), Counters::default());
     assert!(world.emulator.calls().is_empty());
     assert_eq!(world.refresh(1).await.status, 200);
+}
+
+#[tokio::test]
+async fn control_tells_every_access_token_handed_out() {
+    let world = World::new().await;
+    let mut issued = [world.token(1).await, world.token(2).await, world.token(1).await];
+    let url = format!("{}/control/tokens", world.emulator.control_url());
+    let mut told: Vec<String> = world.client.get(url).send().await.unwrap().json().await.unwrap();
+    issued.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, issued);
 }
 
 #[tokio::test]

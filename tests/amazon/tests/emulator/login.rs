@@ -54,7 +54,7 @@ async fn every_wrong_request_gets_its_error() {
         ("client_secret", None, (400, "invalid_request", missing("client_secret"))),
         ("refresh_token", Some(String::new()), (400, "invalid_request", missing("refresh_token"))),
         ("grant_type", Some("password".into()), (400, "unsupported_grant_type", unsupported.into())),
-        ("grant_type", Some("client_credentials".into()), (400, "unsupported_grant_type", unsupported.into())),
+        ("grant_type", Some("client_credentials".into()), (400, "invalid_request", missing("scope"))),
         ("client_secret", Some("wrong".into()), (401, "invalid_client", "Client authentication failed".into())),
         ("client_id", Some("unknown".into()), (401, "invalid_client", "Client authentication failed".into())),
         ("client_id", Some(elsewhere[2].1.clone()), (401, "invalid_client", "Client authentication failed".into())),

@@ -3,7 +3,9 @@
 mod answers;
 mod control;
 mod login;
+mod models;
 mod program;
 mod requests;
+mod rotation;
 mod switches;
 mod world;

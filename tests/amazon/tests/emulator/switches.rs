@@ -49,6 +49,13 @@ async fn each_service_fails_on_its_own() {
         assert_eq!((answer.status.as_u16(), answer.body["error"].as_str().unwrap()), (status, error));
         assert_eq!(world.call(&token, PARTICIPATIONS, &[]).await.status, 200);
     }
+    for (fault, status) in [(Fault::Nonsense, 200), (Fault::Redirect, 307)] {
+        set(Some(fault), None);
+        let answer = world.login().form(&world.refresh_parameters(1)).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(answer.json::<serde_json::Value>().await.is_err());
+        assert_eq!(world.call(&token, PARTICIPATIONS, &[]).await.status, 200);
+    }
     set(Some(Fault::None), None);
     for (status, code) in [(500, "InternalFailure"), (503, "ServiceUnavailable"), (429, "QuotaExceeded")] {
         set(None, Some(Fault::Status(status)));
@@ -62,6 +69,27 @@ async fn each_service_fails_on_its_own() {
     assert_eq!(world.call(&token, PARTICIPATIONS, &[]).await.status, 200);
     assert_eq!(world.emulator.counters().answered(NAME, 429), 1);
     assert_eq!(world.emulator.counters().answered("lwa", 502), 1);
+}
+
+#[tokio::test]
+async fn a_throttled_seller_exceeds_its_quota_so_many_times() {
+    let world = World::new().await;
+    let (mine, theirs) = (world.token(1).await, world.token(2).await);
+    let throttle = |calls| {
+        let throttled = [(world.seller(1).seller_id.clone(), calls)].into();
+        world.emulator.switches().apply(Change { throttled, ..Change::default() }).unwrap()
+    };
+    assert_eq!(throttle(2).throttled.len(), 1);
+    for _ in 0..2 {
+        let answer = world.call(&mine, PARTICIPATIONS, &[]).await;
+        assert_eq!(answer.refusal(), (429, "QuotaExceeded", ""));
+        assert_eq!(answer.header("x-amzn-errortype"), Some("QuotaExceededException"));
+        assert_eq!(world.call(&theirs, PARTICIPATIONS, &[]).await.status, 200);
+    }
+    assert_eq!(world.call(&mine, PARTICIPATIONS, &[]).await.status, 200);
+    throttle(1);
+    assert_eq!(throttle(0), State::default());
+    assert_eq!(world.call(&mine, PARTICIPATIONS, &[]).await.status, 200);
 }
 
 #[tokio::test]
@@ -162,12 +190,14 @@ async fn a_change_that_cannot_be_made_changes_nothing() {
     let world = World::new().await;
     let switches = world.emulator.switches();
     let seller = |id: &str| [(id.to_owned(), Grant::Revoked)].into();
+    let throttled = [("nobody".to_owned(), 1)].into();
     let fault = |fault| Change { lwa: Some(fault), grants: seller(&world.seller(1).seller_id), ..Change::default() };
     let cases = [
         (
             Change { lwa: Some(Fault::Hang), grants: seller("nobody"), ..Change::default() },
             SwitchError::Seller("nobody".into()),
         ),
+        (Change { throttled, ..Change::default() }, SwitchError::Seller("nobody".into())),
         (
             Change { lwa: Some(Fault::Hang), client_secrets: [("none".into(), None)].into(), ..Change::default() },
             SwitchError::Client("none".into()),
@@ -185,4 +215,41 @@ async fn a_change_that_cannot_be_made_changes_nothing() {
         assert_eq!(switches.apply(change), Err(error));
         assert_eq!(switches.state(), State::default());
     }
+}
+
+#[tokio::test]
+async fn a_seller_that_consents_again_has_both_tokens_until_it_ends_one() {
+    let world = World::new().await;
+    let (switches, seller) = (world.emulator.switches(), world.seller(1).clone());
+    assert_eq!(switches.consent("nobody").unwrap_err(), SwitchError::Seller("nobody".into()));
+    let second = switches.consent(&seller.seller_id).unwrap();
+    let refresh = async |token: &Secret| {
+        let mut given = world.refresh_parameters(1);
+        given
+            .iter_mut()
+            .filter(|(name, _)| *name == "refresh_token")
+            .for_each(|(_, value)| *value = token.expose().into());
+        send(world.login().form(&given)).await
+    };
+    let access = |answer: &crate::world::Answer| answer.body["access_token"].as_str().unwrap().to_owned();
+    let (of_first, of_second) = (access(&refresh(&seller.refresh_token).await), access(&refresh(&second).await));
+    for token in [&of_first, &of_second] {
+        assert_eq!(world.call(token, PARTICIPATIONS, &[]).await.status, 200, "the first goes on working");
+    }
+    assert_eq!((switches.uses(seller.refresh_token.expose()), switches.uses(second.expose())), (1, 1));
+
+    switches.apply(Change { ended: vec![seller.refresh_token.clone()], ..Change::default() }).unwrap();
+    let refused = refresh(&seller.refresh_token).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]), (400, &"invalid_grant".into()));
+    let dead = "The access token you provided is revoked, malformed or invalid.";
+    assert_eq!(world.call(&of_first, PARTICIPATIONS, &[]).await.refusal(), (403, "Unauthorized", dead));
+    assert_eq!(world.call(&of_second, PARTICIPATIONS, &[]).await.status, 200);
+    assert_eq!(refresh(&second).await.status, 200);
+    // Another seller's it is not.
+    let mut given = world.refresh_parameters(3);
+    given
+        .iter_mut()
+        .filter(|(name, _)| *name == "refresh_token")
+        .for_each(|(_, value)| *value = second.expose().into());
+    assert_eq!(send(world.login().form(&given)).await.status, 400);
 }

@@ -1,7 +1,7 @@
 //! An emulator with three sellers, and a client that trusts it.
 
 use openteam_amazon_emulator::{Application, Clock, Emulator, Region, Secret, Seed, Seller};
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, redirect::Policy};
 use serde_json::Value;
 
 pub(crate) const US: &str = "ATVPDKIKX0DER";
@@ -70,7 +70,12 @@ impl World {
         seed.applications.push(application);
         let emulator = Emulator::start_at(seed.clone(), clock).await.expect("the emulator starts");
         let ca = Certificate::from_pem(emulator.ca_pem().expect("it has its own").as_bytes()).expect("the CA is PEM");
-        let client = Client::builder().tls_certs_only([ca]).no_proxy().build().expect("the client is right");
+        let client = Client::builder()
+            .tls_certs_only([ca])
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()
+            .expect("the client is right");
         Self { emulator, seed, client }
     }
 

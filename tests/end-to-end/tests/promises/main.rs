@@ -4,6 +4,9 @@
 mod containment;
 mod credentials;
 mod destinations;
+mod restore;
 mod scope;
+mod secrets;
 mod strangers;
 mod tokens;
+mod z_afterwards;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crds::{AgentGrant, AgentGrantSpec, LocalReference};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use openteam_end_to_end::{Answer, US, house, within};
 
 /// Our own cache of the apiserver's answers and the apiserver's, 10 s each, and a breath.
@@ -116,4 +116,24 @@ fn promise_2_a_deleted_service_account_is_refused_once_the_caches_forget_it() {
         Some(gateway.call(&token).orders(US)).filter(|answer| answer.status != 200)
     });
     answer.is_refused(403, "Unauthorized");
+}
+
+#[test]
+fn promise_2_a_deleted_pods_token_is_refused_once_the_caches_forget_it() {
+    let house = house();
+    let tenant = house.tenant("fired");
+    let token = house.token_of_a_pod("fired", "agent", "worker", "openteam-gateway");
+    let bound = house.gateway(0).exchange(&format!("fired/{}~{token}", tenant.connection));
+    let bound = bound.json()["access_token"].as_str().unwrap().to_owned();
+    let gateway = house.gateway(1);
+    for credential in [&token, &bound] {
+        gateway.call(credential).orders(US).is_served();
+    }
+    house.delete::<Pod>("fired", "worker");
+    for credential in [&token, &bound] {
+        let (answer, _) = within(CACHES, "the deleted pod's token is refused", || {
+            Some(gateway.call(credential).orders(US)).filter(|answer| answer.status != 200)
+        });
+        answer.is_refused(403, "Unauthorized");
+    }
 }

@@ -44,6 +44,28 @@ fn promise_4_fifty_calls_at_once_refresh_once_per_gateway() {
 }
 
 #[test]
+fn promise_4_a_caller_that_leaves_ends_nobodys_refresh() {
+    let house = alone();
+    let tenant = house.tenant("leaving");
+    let token = tenant.agent_token();
+    let gateway = house.gateway(0);
+    eventually("the gateway knows the connection, which uses no token", || {
+        let listed = gateway.call(&token).get("/openteam/v1/connections").json();
+        (listed["connections"][0]["ready"] == true).then_some(())
+    });
+    let slow = Fault::Slow { delay_ms: 2000 };
+    house.amazon().switches().apply(Change { lwa: Some(slow), ..Change::default() }).unwrap();
+    let before = refreshes(&house, &tenant);
+    let mut first = gateway.open();
+    let head = format!("Host: {}\r\nx-amz-access-token: {token}\r\n", gateway.host());
+    assert!(first.say(format!("GET {PATH} HTTP/1.1\r\n{head}\r\n").as_bytes()));
+    eventually("Amazon is asked", || (refreshes(&house, &tenant) == before + 1).then_some(()));
+    drop(first);
+    gateway.call(&token).get_at_once(50, PATH).iter().for_each(Answer::is_served);
+    assert_eq!(refreshes(&house, &tenant), before + 1);
+}
+
+#[test]
 fn promise_4_a_revoked_grant_is_asked_about_once_and_told() {
     let house = house();
     let tenant = house.tenant("revoked");
@@ -52,7 +74,7 @@ fn promise_4_a_revoked_grant_is_asked_about_once_and_told() {
     let before = refreshes(&house, &tenant);
     house.amazon().switches().apply(revoked(&tenant.seller)).unwrap();
     for answer in gateway.call(&token).get_at_once(50, PATH) {
-        answer.is_refused(502, "AuthorizationRejected");
+        answer.is_refused(502, "AuthorizationRevoked");
         is_clean(&house, &answer);
     }
     assert_eq!(refreshes(&house, &tenant), before + 1);

@@ -6,7 +6,13 @@ use openteam_end_to_end::{House, NAMESPACE, house};
 fn may(house: &House, role: &str, verb: &str, resource: &str, in_namespace: Option<&str>) -> bool {
     let user = format!("--as=system:serviceaccount:{NAMESPACE}:openteam-{role}");
     let place = in_namespace.map_or("--all-namespaces".to_owned(), |namespace| format!("--namespace={namespace}"));
-    let output = house.kubectl().output(&["auth", "can-i", verb, resource, &user, &place]).unwrap();
+    // `TYPE/NAME` is an object of that name to kubectl; a subresource is asked for otherwise.
+    let (resource, sub) = match resource.rsplit_once('/') {
+        Some((resource, sub @ ("status" | "approval"))) => (resource, sub),
+        _ => (resource, ""),
+    };
+    let sub = format!("--subresource={sub}");
+    let output = house.kubectl().output(&["auth", "can-i", verb, resource, &user, &place, &sub]).unwrap();
     match String::from_utf8_lossy(&output.stdout).trim() {
         "yes" => true,
         "no" => false,
@@ -29,33 +35,79 @@ fn a_role_may_nothing_that_is_not_its_own() {
         ("get", "secrets", within),
         ("create", "storedcredentials.internal.openteam.dev", None),
         ("patch", "amazonconnections.openteam.dev", None),
-        ("patch", "amazonconnections.openteam.dev/status", None),
+        ("update", "amazonconnections.openteam.dev/status", None),
+        ("patch", "amazonapplications.openteam.dev/status", None),
         ("create", "runtimetokens.openteam.dev", None),
         ("approve", "signers.certificates.k8s.io/openteam.dev/role", None),
+        ("patch", "certificatesigningrequests.certificates.k8s.io/approval", None),
         ("update", "certificatesigningrequests.certificates.k8s.io/approval", None),
         ("create", "pods", None),
         ("impersonate", "serviceaccounts", None),
     ] {
-        for role in ["gateway", "recorder"] {
+        for role in ["gateway", "recorder", "webhook"] {
             assert!(!may(&house, role, verb, resource, place), "{role} may {verb} {resource} in {place:?}");
         }
     }
+    assert!(may(&house, "gateway", "patch", "amazonconnections.openteam.dev/status", None), "condition Refreshed");
+    let approval = "certificatesigningrequests.certificates.k8s.io/approval";
+    assert!(may(&house, "operator", "patch", approval, None), "the question is asked rightly");
+    assert!(!may(&house, "recorder", "patch", "amazonconnections.openteam.dev/status", None));
+    assert!(may(&house, "webhook", "watch", "amazonconnections.openteam.dev", None), "the question is asked rightly");
+    for (verb, resource, place) in [
+        ("patch", "amazonconnections.openteam.dev/status", None),
+        ("get", "sealedcredentials.openteam.dev", None),
+        ("list", "storedcredentials.internal.openteam.dev", None),
+        ("list", "serviceaccounts", None),
+        ("patch", "validatingwebhookconfigurations.admissionregistration.k8s.io/openteam-webhook", None),
+        ("get", "validatingwebhookconfigurations.admissionregistration.k8s.io/other", None),
+        ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io", None),
+        ("get", "configmaps", within),
+        ("create", "tokenreviews.authentication.k8s.io", None),
+        ("create", "events.events.k8s.io", None),
+    ] {
+        assert!(!may(&house, "webhook", verb, resource, place), "the webhook may {verb} {resource} in {place:?}");
+    }
+    let configuration = "validatingwebhookconfigurations.admissionregistration.k8s.io/openteam-webhook";
+    assert!(may(&house, "operator", "patch", configuration, None), "the question is asked rightly");
     for kind in
         ["teams", "amazonapplications", "amazonconnections", "agentgrants", "runtimetokens", "sealedcredentials"]
     {
         let kind = format!("{kind}.openteam.dev");
         assert!(!may(&house, "recorder", "get", &kind, None), "the recorder may read {kind}");
-        for verb in ["create", "delete", "update"] {
+        for verb in ["create", "delete", "update", "patch"] {
             assert!(!may(&house, "operator", verb, &kind, None), "the operator may {verb} {kind}");
+        }
+        for role in ["operator", "gateway", "recorder", "webhook"] {
+            for verb in ["contain", "restore"] {
+                assert!(!may(&house, role, verb, &kind, None), "{role} may {verb} {kind}");
+            }
+        }
+    }
+    let incidents = "incidents.openteam.dev";
+    assert!(may(&house, "operator", "create", incidents, within), "the question is asked rightly");
+    assert!(may(&house, "operator", "patch", "incidents.openteam.dev/status", within));
+    for verb in ["update", "patch", "delete"] {
+        assert!(!may(&house, "operator", verb, incidents, within), "what people know of an incident is theirs: {verb}");
+    }
+    for verb in ["list", "create"] {
+        assert!(!may(&house, "operator", verb, incidents, elsewhere), "{verb}");
+    }
+    for role in ["gateway", "recorder", "webhook"] {
+        for verb in ["get", "list", "create", "update", "patch", "delete"] {
+            assert!(!may(&house, role, verb, incidents, within), "{role} may {verb}");
         }
     }
     assert!(!may(&house, "recorder", "get", "storedcredentials.internal.openteam.dev", None));
+    assert!(!may(&house, "operator", "restore-backup", "storedcredentials.internal.openteam.dev", None));
     assert!(!may(&house, "gateway", "get", "sealedcredentials.openteam.dev", None));
     for (verb, resource, place) in [
         ("get", "secrets", elsewhere),
         ("list", "secrets", elsewhere),
         ("create", "tokenreviews.authentication.k8s.io", None),
         ("create", "rolebindings.rbac.authorization.k8s.io", None),
+        ("patch", "validatingwebhookconfigurations.admissionregistration.k8s.io/other", None),
+        ("create", "validatingwebhookconfigurations.admissionregistration.k8s.io", None),
+        ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io/openteam-contain", None),
         ("create", "pods", None),
         ("approve", "signers.certificates.k8s.io/kubernetes.io/kube-apiserver-client", None),
     ] {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use openteam_end_to_end::{House, eventually, house};
+use openteam_end_to_end::{House, alone, eventually, house};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ fn apply<'a>(house: &House, documents: impl Iterator<Item = &'a Value>) -> Strin
 }
 
 /// The conditions of each object by kind and type: status and reason; none while the operator is not done.
-fn conditions(house: &House) -> Option<BTreeMap<String, String>> {
-    let list = house.kubectl().run(&["get", KINDS, "--namespace", NAMESPACE, "--output=json"]).unwrap();
+fn conditions(house: &House, namespace: &str) -> Option<BTreeMap<String, String>> {
+    let list = house.kubectl().run(&["get", KINDS, "--namespace", namespace, "--output=json"]).unwrap();
     let list: Value = serde_json::from_str(&list).unwrap();
     let mut found = BTreeMap::new();
     for item in list["items"].as_array()? {
@@ -50,7 +50,7 @@ fn samples_converge_in_any_order_and_applied_twice() {
     let samples = samples(&house);
     let (namespace, others) = samples.split_at(1);
     apply(&house, samples.iter());
-    let forward = eventually("the samples converge", || conditions(&house));
+    let forward = eventually("the samples converge", || conditions(&house, NAMESPACE));
     assert_eq!(forward["Team Ready"], "True Ready");
     assert_eq!(forward["AgentGrant Ready"], "True Ready");
     assert_eq!(forward["AmazonConnection Ready"], "False CredentialMissing", "the secrets are the reader's to give");
@@ -58,12 +58,62 @@ fn samples_converge_in_any_order_and_applied_twice() {
 
     let again = apply(&house, samples.iter());
     assert_eq!(again.matches(" unchanged").count(), samples.len(), "{again}");
-    assert_eq!(conditions(&house), Some(forward.clone()));
+    assert_eq!(conditions(&house, NAMESPACE), Some(forward.clone()));
 
     house.kubectl().run(&["delete", "namespace", NAMESPACE, "--timeout=60s"]).unwrap();
     apply(&house, namespace.iter().chain(others.iter().rev()));
     let backward = eventually("the samples converge in reverse order", || {
-        conditions(&house).filter(|conditions| conditions.len() == forward.len())
+        conditions(&house, NAMESPACE).filter(|conditions| conditions.len() == forward.len())
     });
     assert_eq!(backward, forward);
+}
+
+/// Every order of the numbers below `length`.
+fn orders(length: usize) -> Vec<Vec<usize>> {
+    let mut orders: Vec<Vec<usize>> = vec![Vec::new()];
+    for _ in 0..length {
+        let longer = |order: Vec<usize>| {
+            let rest: Vec<usize> = (0..length).filter(|next| !order.contains(next)).collect();
+            rest.into_iter().map(move |next| [order.as_slice(), &[next]].concat())
+        };
+        orders = orders.into_iter().flat_map(longer).collect();
+    }
+    orders
+}
+
+#[test]
+fn samples_converge_in_every_order_without_gateways() {
+    let house = alone();
+    (0..House::GATEWAYS).for_each(|number| house.stop(&format!("openteam-gateway-{number}")));
+    let ours: Vec<Value> = samples(&house)
+        .into_iter()
+        .filter(|one| one["apiVersion"].as_str().is_some_and(|version| version.starts_with("openteam.dev/")))
+        .collect();
+    let orders = orders(ours.len());
+    assert_eq!((ours.len(), orders.len()), (4, 24));
+    let namespaces: Vec<String> = (0..orders.len()).map(|number| format!("order-{number}")).collect();
+    for (namespace, order) in namespaces.iter().zip(&orders) {
+        house.create_namespace(namespace);
+        for sample in order.iter().map(|&at| &ours[at]) {
+            let mut sample = sample.clone();
+            sample["metadata"]["namespace"] = namespace.as_str().into();
+            if sample["kind"] == "AmazonConnection" {
+                sample["spec"]["applicationRef"]["namespace"] = namespace.as_str().into();
+            }
+            house.kubectl().run_with(&["create", "-f", "-"], &sample.to_string()).unwrap();
+        }
+    }
+    let converged = |namespace: &str| {
+        eventually(&format!("the samples in {namespace} converge"), || {
+            conditions(&house, namespace)
+                .filter(|them| them.get("AgentGrant Ready").is_some_and(|it| it == "True Ready"))
+        })
+    };
+    let first = converged(&namespaces[0]);
+    assert_eq!(first["AmazonConnection Ready"], "False CredentialMissing");
+    for (namespace, order) in namespaces.iter().zip(&orders) {
+        eventually(&format!("what came as {order:?} is as what came in another order"), || {
+            (converged(namespace) == first).then_some(())
+        });
+    }
 }

@@ -1,0 +1,42 @@
+//! What the recorder tells Prometheus.
+
+use std::path::PathBuf;
+
+use process::metrics::Metrics;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
+};
+
+use crate::Journal;
+
+/// Publishes what the journal counts, and its disk as it is at each scrape.
+pub(crate) fn publish(journal: &Journal, metrics: &Metrics) {
+    let told = journal.metrics().clone();
+    metrics.register("recorder_events", "Events on disk since the start", told.events);
+    metrics.register("recorder_append_failures", "Group commits that the disk refused", told.failures);
+    metrics.register("recorder_sync_seconds", "How long a group commit took", told.sync);
+    metrics.collect(Disk(journal.dir().to_owned()));
+}
+
+/// The file system of a directory.
+#[derive(Debug)]
+struct Disk(PathBuf);
+
+impl Collector for Disk {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        // Left out when the disk does not say: 0 bytes would be a false alarm.
+        let Ok(disk) = rustix::fs::statvfs(&self.0) else { return Ok(()) };
+        for (name, help, blocks) in [
+            // What is kept for root is not free for the recorder.
+            ("recorder_disk_free_bytes", "What the journal's file system has left", disk.f_bavail),
+            ("recorder_disk_size_bytes", "The journal's file system", disk.f_blocks),
+        ] {
+            let gauge = ConstGauge::new(blocks as f64 * disk.f_frsize as f64);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

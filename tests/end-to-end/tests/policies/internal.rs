@@ -1,0 +1,93 @@
+//! Who writes StoredCredentials, and what a gateway writes.
+
+use openteam_end_to_end::{NAMESPACE, good};
+use serde_json::{Value, json};
+
+use crate::place::{GITOPS, changed, place};
+
+fn role(name: &str) -> String {
+    format!("system:serviceaccount:{NAMESPACE}:openteam-{name}")
+}
+
+#[test]
+fn only_the_operator_writes_stored_credentials_and_who_may_restore_a_backup_everywhere() {
+    let place = place();
+    let kubectl = place.kubectl();
+    kubectl.run(&["create", "namespace", "stored"]).unwrap();
+    // Everything, but in this namespace only.
+    kubectl
+        .run(&[
+            "create",
+            "role",
+            "all",
+            "-n",
+            "stored",
+            "--verb=*",
+            "--resource=storedcredentials.internal.openteam.dev",
+        ])
+        .unwrap();
+    for user in ["tenant".to_owned(), role("gateway")] {
+        let binding = user.rsplit(':').next().unwrap();
+        kubectl
+            .run(&["create", "rolebinding", binding, "-n", "stored", "--role=all", &format!("--user={user}")])
+            .unwrap();
+    }
+    let stored = changed(&good("StoredCredential"), "/metadata/namespace", json!("stored"));
+    let object = ["storedcredential/storedcredential", "-n", "stored"];
+    let why = "only the operator writes it";
+    let (patch, annotate) = (r#"{"spec":{"data":"BBBB"}}"#, "a=b");
+    let refused = |user: &str| {
+        place.refused(user, &[&["patch"], &object[..], &["--type=merge", "-p", patch]].concat(), None, why);
+        place.refused(user, &[&["annotate"], &object[..], &[annotate]].concat(), None, why);
+        place.refused(user, &[&["delete"], &object[..]].concat(), None, why);
+        place.refused(user, &["delete", "storedcredential", "--all", "-n", "stored"], None, why);
+    };
+    for user in ["tenant", &role("gateway")] {
+        place.refused(user, &["create", "-f", "-"], Some(&stored), why);
+    }
+    place.done(&role("operator"), &["create", "-f", "-"], Some(&stored));
+    for user in ["tenant", &role("gateway")] {
+        refused(user);
+    }
+    place.done(GITOPS, &[&["delete"], &object[..]].concat(), None);
+    place.done(GITOPS, &["create", "-f", "-"], Some(&stored));
+    // Kubernetes itself clears away.
+    kubectl.run(&["delete", "namespace", "stored", "--timeout=60s"]).unwrap();
+}
+
+fn condition(kind: &str, status: &str) -> Value {
+    let at = "2026-01-01T00:00:00Z";
+    json!({ "type": kind, "status": status, "reason": "Tried", "message": "", "lastTransitionTime": at })
+}
+
+/// Applies a status by a field manager of its own.
+fn apply(user: &str, manager: &str, status: &Value) -> Result<String, String> {
+    let object = json!({
+        "apiVersion": "openteam.dev/v1alpha1", "kind": "AmazonConnection",
+        "metadata": { "name": "amazonconnection", "namespace": "status" }, "status": status,
+    });
+    let manager = format!("--field-manager={manager}");
+    let words = ["apply", "--server-side", "--subresource=status", "--force-conflicts", &manager, "-f", "-"];
+    place().ask(user, &words, Some(&object))
+}
+
+#[test]
+fn a_gateway_writes_its_own_condition_and_fields_and_nothing_else_of_a_status() {
+    place().kubectl().run(&["create", "namespace", "status"]).unwrap();
+    place().create("status", &good("AmazonConnection"));
+    let (operator, gateway) = (role("operator"), role("gateway"));
+    let conditions = [condition("Authorized", "True"), condition("Ready", "True")];
+    apply(&operator, "operator", &json!({ "conditions": conditions, "endpoint": "https://a.example" })).unwrap();
+    apply(&gateway, "gateway", &json!({ "conditions": [condition("Refreshed", "True")] })).unwrap();
+    apply(&gateway, "gateway", &json!({ "conditions": [condition("Refreshed", "False")] })).unwrap();
+    apply(&gateway, "exposed", &json!({ "exposedUntil": "2026-01-01T01:00:00Z" })).unwrap();
+    for (status, why) in [
+        (json!({ "conditions": [condition("Authorized", "False")] }), "no other"),
+        (json!({ "conditions": [condition("Refreshed", "True"), condition("Made", "True")] }), "no other"),
+        (json!({ "endpoint": "https://b.example" }), "nothing else"),
+        (json!({ "incidents": ["inc-7"] }), "nothing else"),
+    ] {
+        let said = apply(&gateway, "bad", &status).unwrap_err();
+        assert!(said.contains("'openteam-gateway'") && said.contains(why), "{status}: {said}");
+    }
+}
