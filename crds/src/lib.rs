@@ -17,6 +17,7 @@ mod amazon_application;
 mod amazon_connection;
 mod amazon_refusal;
 mod incident;
+mod portal_user;
 mod runtime_token;
 mod sealed_credential;
 mod stored_credential;
@@ -27,6 +28,7 @@ pub use amazon_application::*;
 pub use amazon_connection::*;
 pub use amazon_refusal::AmazonRefusal;
 pub use incident::*;
+pub use portal_user::*;
 pub use runtime_token::*;
 pub use schema::definitions;
 pub use scope::*;
@@ -36,6 +38,8 @@ pub use team::*;
 
 /// The API group of everything a user writes.
 pub const GROUP: &str = "openteam.dev";
+/// The label of what the portal made, and its value there (Kubernetes, "Recommended Labels").
+pub const MADE_BY_PORTAL: (&str, &str) = ("app.kubernetes.io/managed-by", "openteam-portal");
 /// The API group of what only OpenTeam's own processes read and write.
 pub const INTERNAL_GROUP: &str = "internal.openteam.dev";
 /// The one served version of both groups.

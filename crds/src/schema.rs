@@ -5,7 +5,8 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 use crate::{
-    AgentGrant, AmazonApplication, AmazonConnection, Incident, RuntimeToken, SealedCredential, StoredCredential, Team,
+    AgentGrant, AmazonApplication, AmazonConnection, Incident, PortalUser, RuntimeToken, SealedCredential,
+    StoredCredential, Team,
 };
 
 /// All kinds, in the order in which they are documented.
@@ -20,6 +21,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         SealedCredential::crd(),
         Incident::crd(),
         StoredCredential::crd(),
+        PortalUser::crd(),
     ]
     .into_iter()
     .map(strict)

@@ -1,9 +1,10 @@
-//! What must exist before anything else works: keyset, certificate authority, sealing keys, the key of evidence. Made at the first start,
-//! and never again: what has been lost must be restored, or nothing that was sealed under it opens any more.
+//! What must exist before anything else works: keyset, certificate authority, sealing keys, the key of evidence, the portal's
+//! keys. Made at the first start, and never again: what has been lost must be restored, or nothing that was sealed under it opens any more.
 
 mod authority;
 mod evidence_key;
 mod keyset;
+mod portal;
 mod sealing_keys;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -101,6 +102,9 @@ pub enum BootstrapError {
         #[source]
         source: seal::OpenError,
     },
+    /// The keyset's active key derives nothing, which is a bug.
+    #[error("keyset derives no key")]
+    NoKey,
     /// A private key cannot be sealed.
     #[error("private key cannot be sealed")]
     Seal(#[from] seal::SealError),
@@ -128,6 +132,7 @@ pub(crate) async fn bootstrap(
     let authority = authority::load(&place, &keyset).await?;
     let sealing_keys = sealing_keys::load(&place, &keyset).await?;
     let evidence_key = evidence_key::load(&place, &keyset).await?;
+    portal::load(&place, &keyset).await?;
     tracing::info!(cluster = %keyset.cluster_id(), keyset = %source, sealing_keys = sealing_keys.len(), "keys are ready");
     Ok(Foundation { keyset, authority, sealing_keys, evidence_key })
 }

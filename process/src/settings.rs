@@ -43,6 +43,10 @@ pub struct Settings {
     pub incident_contact: Option<EmailAddress>,
     /// `amazonContact`: where Amazon wants to be told of incidents. OpenTeam only drafts the notice.
     pub amazon_contact: Option<EmailAddress>,
+    /// `publicUrl`: the origin at which people find the portal. Default: the portal's Service.
+    pub public_url: Option<Url>,
+    /// `trustedProxies`: how many proxies stand before the portal, whose `X-Forwarded-For` is believed. 0 to 5, default 0.
+    pub trusted_proxies: usize,
 }
 
 /// How much is logged.
@@ -84,6 +88,8 @@ impl Default for Settings {
             smtp_ca_bundle: None,
             incident_contact: None,
             amazon_contact: None,
+            public_url: None,
+            trusted_proxies: 0,
         }
     }
 }
@@ -110,7 +116,7 @@ impl Setting {
 }
 
 /// All settings there are, by name.
-pub const ALL: [Setting; 11] = [
+pub const ALL: [Setting; 13] = [
     mail::AMAZON_CONTACT,
     Setting {
         key: "evidenceUrl",
@@ -123,7 +129,7 @@ pub const ALL: [Setting; 11] = [
         key: "gatewayUrl",
         takes: "https://HOST or https://HOST:PORT",
         does: "the address that agents call, told to them in each Team's namespace; a host that the gateway's certificate names",
-        set: |settings, value| gateway_url(value).map(|it| settings.gateway_url = Some(it)),
+        set: |settings, value| origin(value).map(|it| settings.gateway_url = Some(it)),
         told: Settings::gateway_address,
     },
     mail::INCIDENT_CONTACT,
@@ -133,6 +139,13 @@ pub const ALL: [Setting; 11] = [
         does: "what the roles log",
         set: |settings, value| log_level(value).map(|it| settings.log_level = it),
         told: |settings, _| settings.log_level.as_str().to_owned(),
+    },
+    Setting {
+        key: "publicUrl",
+        takes: "https://HOST or https://HOST:PORT",
+        does: "the address at which people find the portal; no other is signed in at, and Amazon sends sellers back to it",
+        set: |settings, value| origin(value).map(|it| settings.public_url = Some(it)),
+        told: Settings::portal_address,
     },
     mail::SMTP_CA_BUNDLE,
     mail::SMTP_FROM,
@@ -157,6 +170,14 @@ pub const ALL: [Setting; 11] = [
         does: "the share of traces that is sent",
         set: |settings, value| traces_ratio(value).map(|it| settings.traces_ratio = it),
         told: |settings, _| settings.traces_ratio.to_string(),
+    },
+    Setting {
+        key: "trustedProxies",
+        takes: "0 to 5",
+        does: "how many proxies stand before the portal, each of which adds to X-Forwarded-For where a request came from; with \
+               a number above what is there, anybody can pretend to be elsewhere",
+        set: |settings, value| trusted_proxies(value).map(|it| settings.trusted_proxies = it),
+        told: |settings, _| settings.trusted_proxies.to_string(),
     },
 ];
 
@@ -184,6 +205,15 @@ impl Settings {
         match &self.gateway_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("https://openteam-gateway.{namespace}.svc"),
+        }
+    }
+
+    /// The portal's origin, without a trailing slash: as set, or its Service in `namespace`.
+    #[must_use]
+    pub fn portal_address(&self, namespace: &str) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("https://openteam-portal.{namespace}.svc"),
         }
     }
 
@@ -258,7 +288,7 @@ fn staleness_limit(value: &str) -> Result<Duration, String> {
     Ok(limit)
 }
 
-fn gateway_url(value: &str) -> Result<Url, String> {
+fn origin(value: &str) -> Result<Url, String> {
     let url = address(value)?;
     if url.scheme() != "https" || url.path() != "/" {
         return Err(format!("{value:?} is not of that form"));
@@ -286,6 +316,11 @@ fn traces_endpoint(value: &str) -> Result<Url, String> {
 fn traces_ratio(value: &str) -> Result<f64, String> {
     let ratio = value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     ratio.ok_or_else(|| format!("{value:?} is no such number"))
+}
+
+fn trusted_proxies(value: &str) -> Result<usize, String> {
+    let count = value.parse().ok().filter(|count| *count <= 5);
+    count.ok_or_else(|| format!("{value:?} is no such number"))
 }
 
 /// An address with a host and without what does not belong in a ConfigMap, such as a password. Its errors do not repeat

@@ -75,9 +75,21 @@ impl View {
     ) where
         K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        self.follow_by(Api::all(client.clone()), tasks, kind, changed);
+    }
+
+    /// The same of what an `api` reaches, such as one namespace.
+    pub fn follow_by<K>(
+        &self,
+        api: Api<DeserializeGuard<K>>,
+        tasks: &mut JoinSet<()>,
+        kind: &'static str,
+        changed: impl FnMut(Change<K>) + Send + 'static,
+    ) where
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let currency = Arc::new(Currency::default());
         self.currencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, currency.clone()));
-        let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
         tasks.spawn(watch(api, currency, changed));
     }
 

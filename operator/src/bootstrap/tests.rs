@@ -128,6 +128,33 @@ async fn no_private_key_stands_anywhere_in_the_clear() {
 }
 
 #[tokio::test]
+async fn the_portal_gets_keys_of_its_own_and_is_not_given_others() {
+    let server = Server::default();
+    let made = server.bootstrap().await.unwrap();
+    let secret: Secret =
+        serde_json::from_value(server.objects.lock().unwrap()[&path("secrets", "openteam-portal")].clone()).unwrap();
+    let data = secret.data.unwrap();
+    let [digest, own] = ["digest.key", "portal.key"].map(|entry| data[entry].0.clone());
+    let gateways = made.keyset.derive("openteam.dev/audit-digest/v1", made.keyset.active_id()).unwrap();
+    assert_eq!(digest, gateways.to_vec(), "a person is the same in everybody's events");
+    assert!(own.len() == 32 && own != digest);
+
+    // With keys of somebody's choice one could sign in as anybody.
+    server.change("secrets", "openteam-portal", |it| it["data"]["portal.key"] = json!("AAAA"));
+    assert!(matches!(server.error().await, BootstrapError::Damaged { secret: "openteam-portal", .. }));
+    server.remove("openteam-portal");
+    server.bootstrap().await.unwrap();
+    assert_eq!(
+        server.objects.lock().unwrap()[&path("secrets", "openteam-portal")]["data"],
+        json!(
+            data.iter()
+                .map(|(entry, key)| (entry.clone(), data_encoding::BASE64.encode(&key.0)))
+                .collect::<BTreeMap<_, _>>()
+        )
+    );
+}
+
+#[tokio::test]
 async fn the_published_key_seals_what_the_private_one_opens_and_is_repaired() {
     let server = Server::default();
     let made = server.bootstrap().await.unwrap();

@@ -5,11 +5,7 @@ use std::fmt;
 use super::ALL;
 
 /// Settings that come with a later version. Accepting one now would promise what nothing keeps.
-const LATER: [(&str, &str); 3] = [
-    ("publicUrl", "the portal"),
-    ("retention", "deleting old records; until then all are kept"),
-    ("trustedProxies", "callers behind a proxy"),
-];
+const LATER: [(&str, &str); 1] = [("retention", "deleting old records; until then all are kept")];
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

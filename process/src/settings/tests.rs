@@ -23,6 +23,8 @@ fn settings_are_read_from_a_mounted_config_map() {
         ("incidentContact", "oncall@example.com"),
         ("amazonContact", "security@amazon.example"),
         ("evidenceUrl", "s3://bucket/openteam"),
+        ("publicUrl", "https://openteam.example"),
+        ("trustedProxies", "1"),
     ] {
         fs::write(directory.path().join(key), value).unwrap();
     }
@@ -34,12 +36,14 @@ fn settings_are_read_from_a_mounted_config_map() {
         "https://gateway.example",
         "oncall@example.com",
         "warn",
+        "https://openteam.example",
         "1 certificate",
         "openteam@example.com",
         "smtps://mail.example:465",
         "30s",
         "http://collector.example:4318/v1/traces",
         "0.25",
+        "1",
     ];
     assert_eq!(told, expected);
     assert_eq!(Settings::read(&directory.path().join("none")).unwrap(), Settings::default());
@@ -48,7 +52,24 @@ fn settings_are_read_from_a_mounted_config_map() {
 #[test]
 fn what_is_left_out_has_its_default() {
     let told = ALL.map(|setting| setting.value(&Settings::default(), "ns"));
-    assert_eq!(told, ["", "", "https://openteam-gateway.ns.svc", "", "info", "", "", "", "10s", "", "0.01"]);
+    assert_eq!(
+        told,
+        [
+            "",
+            "",
+            "https://openteam-gateway.ns.svc",
+            "",
+            "info",
+            "https://openteam-portal.ns.svc",
+            "",
+            "",
+            "",
+            "10s",
+            "",
+            "0.01",
+            "0"
+        ]
+    );
 }
 
 #[test]
@@ -64,6 +85,11 @@ fn what_cannot_be_right_is_refused_by_name_with_what_would_be() {
         ("gatewayUrl", "https://gateway.example/path"),
         ("gatewayUrl", "https://gateway.example/?a=b"),
         ("gatewayUrl", "gateway"),
+        ("publicUrl", "http://portal.example"),
+        ("publicUrl", "https://portal.example/openteam"),
+        ("trustedProxies", "-1"),
+        ("trustedProxies", "6"),
+        ("trustedProxies", "one"),
         ("logLevel", "INFO"),
         ("logLevel", "trace"),
         ("tracesEndpoint", "collector:4318"),
@@ -103,7 +129,7 @@ fn what_cannot_be_right_is_refused_by_name_with_what_would_be() {
 
 #[test]
 fn a_password_in_an_address_is_refused_and_not_repeated() {
-    for key in ["gatewayUrl", "tracesEndpoint"] {
+    for key in ["gatewayUrl", "publicUrl", "tracesEndpoint"] {
         for value in ["https://me:hunter2@host", "https://host/?key=hunter2", "https://host:hunter2"] {
             let (_, faults) = one(key, value);
             assert_eq!(faults.len(), 1, "{value}");
@@ -151,11 +177,11 @@ fn a_setting_of_a_later_version_is_told_from_a_mistake() {
 #[test]
 fn a_role_is_told_all_that_is_wrong_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    for (key, value) in [("stalenessLimit", "1s"), ("logLevel", "loud"), ("publicUrl", "https://portal.example")] {
+    for (key, value) in [("stalenessLimit", "1s"), ("logLevel", "loud"), ("retention", "400d")] {
         fs::write(directory.path().join(key), value).unwrap();
     }
     let message = Settings::read(directory.path()).unwrap_err().to_string();
-    for key in ["stalenessLimit", "logLevel", "publicUrl"] {
+    for key in ["stalenessLimit", "logLevel", "retention"] {
         assert!(message.contains(key), "{message}");
     }
 }
