@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use crds::{NamespacedReference, PortalSession, PortalUser, Role};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
-use process::{mail::EmailAddress, view::View};
+use process::{certificate::RoleCertificate, mail::EmailAddress, view::View};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -41,6 +41,8 @@ pub(crate) struct Portal {
     pub(crate) staleness_limit: Duration,
     pub(crate) inputs: Arc<Inputs>,
     pub(crate) keys: Keys,
+    /// Of this process, signed by whom agents trust for the gateway.
+    pub(crate) certificate: Arc<RoleCertificate>,
     pub(crate) users: Arc<Users>,
     pub(crate) door: Door,
     pub(crate) post: Post,
@@ -162,7 +164,7 @@ impl Portal {
                 }
             });
         }
-        let digest = Digest::of_unguessable(&*cookie.secret);
+        let digest = session::digest(&session.hash);
         Ok(Some(Visitor { name: user.name_any(), email: user.spec.email.clone(), user, session, digest }))
     }
 
@@ -210,6 +212,12 @@ impl Fields {
     /// All values of a field.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of the fields `NAME.OF`.
+    pub(crate) fn all_of<'a>(&'a self, name: &'a str, of: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = move |found: &str| found.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) == Some(of);
+        self.0.iter().filter(move |(found, _)| own(found)).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

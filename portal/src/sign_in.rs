@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use audit::{Digest, Reason, RefusalCounter, SignIn as SignInEvent, Step, Strangers};
+use audit::{Reason, RefusalCounter, SignIn as SignInEvent, Step, Strangers};
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -234,7 +234,7 @@ async fn sign_in(
     let failed = |reason| portal.recorder.record_later(event(Step::LogonFailed(Reason::new(reason))));
     match tried {
         Tried::Right => {
-            let digest = Digest::of_unguessable(&*session_secret);
+            let digest = session::digest(&session_hash);
             // The session is there, but nobody has it until this is recorded.
             if let Err(error) = portal.recorder.record(event(Step::LoggedOn(digest, ask.now + ABSOLUTE))).await {
                 portal
@@ -339,7 +339,7 @@ pub(crate) fn own_path(text: &str) -> Option<String> {
     let route = crate::route::Route::parse(path)?;
     let shows = route.needs(&axum::http::Method::GET).is_some();
     let leads_back = !matches!(route, crate::route::Route::SignIn | crate::route::Route::Code | crate::route::Route::Callback);
-    (plain && shows && leads_back && text.len() <= 512).then(|| text.to_owned())
+    (plain && shows && leads_back && text.len() <= 2048).then(|| text.to_owned())
 }
 
 /// 16 hexadecimal digits from the operating system.
@@ -372,6 +372,6 @@ mod tests {
         ] {
             assert_eq!(own_path(other), None, "{other}");
         }
-        assert_eq!(own_path(&format!("/?{}", "a".repeat(600))), None);
+        assert_eq!(own_path(&format!("/?{}", "a".repeat(2050))), None);
     }
 }
