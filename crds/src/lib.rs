@@ -40,3 +40,8 @@ pub const GROUP: &str = "openteam.dev";
 pub const INTERNAL_GROUP: &str = "internal.openteam.dev";
 /// The one served version of both groups.
 pub const VERSION: &str = "v1alpha1";
+
+/// The label that says what made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value on what the portal made. Only the portal may set it.
+pub const PORTAL: &str = "openteam-portal";
