@@ -44,3 +44,8 @@ pub const MADE_BY_PORTAL: (&str, &str) = ("app.kubernetes.io/managed-by", "opent
 pub const INTERNAL_GROUP: &str = "internal.openteam.dev";
 /// The one served version of both groups.
 pub const VERSION: &str = "v1alpha1";
+
+/// The label that says what made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value on what the portal made. Only the portal may set it.
+pub const PORTAL: &str = "openteam-portal";
