@@ -101,7 +101,8 @@ func digest(text string) string {
 }
 
 const style = `
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+*{box-sizing:border-box}
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}
 body{max-width:48rem;margin:0 auto;padding:1rem}
 h1{font-size:1.5rem}h2{font-size:1rem}
 form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end}
