@@ -5,6 +5,7 @@
 //! while an answer streams.
 
 mod caller;
+mod consent;
 mod containment;
 mod credential;
 mod decision;
@@ -12,6 +13,7 @@ mod endpoint;
 mod holding;
 mod index;
 mod marketplaces;
+mod membership;
 mod namespaces;
 mod operations;
 mod refusal;
@@ -20,12 +22,14 @@ mod runtime_token;
 pub mod scope;
 
 pub use caller::Caller;
+pub use consent::consent_page;
 pub use containment::{Containment, contained};
 pub use credential::{CredentialAuthorized, decide_credential, still_given};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connection, usable_connections};
 pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
 pub use holding::{Holding, RuntimeTokenFault, connections_of, runtime_token_fault};
 pub use index::{Entry, Index, Kind, Objects};
+pub use membership::{Action, may, memberships, role_in};
 pub use namespaces::{allowed, selects};
 pub use refusal::Refusal;
 pub use rotation::rotation_outstanding;

@@ -8,6 +8,7 @@ mod digest;
 mod node;
 mod ocsf;
 mod process;
+mod sign_in;
 mod value;
 
 #[cfg(test)]
@@ -17,13 +18,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use actor::{Actor, Requester, Source};
+pub use actor::{Actor, Person, Requester, Source};
 pub use call::{Act, Call, Operation, Phase, RefusedCallers};
-pub use change::{Change, CredentialField, Entity, EntityChange, Kind};
+pub use change::{Change, CredentialField, Entity, EntityChange, Granted, Kind};
 pub use class::Class;
 pub use digest::{Digest, DigestKey};
 pub use ocsf::{Checked, Misshapen, check};
 pub use process::{Fault, Lifecycle};
+pub use sign_in::{SignIn, Step, Strangers};
 pub use value::{Correlation, MarketplaceId, Name, Network, NotAMarketplace, NotAName, ObjectName, Reason, Target};
 
 use crate::Role;
@@ -74,6 +76,10 @@ pub enum Activity {
     RefusedCallers(RefusedCallers),
     /// An object changed.
     Entity(Box<EntityChange>),
+    /// Somebody signs in to the portal, or out of it.
+    SignIn(Box<SignIn>),
+    /// Strangers refused at the portal's door.
+    Strangers(Strangers),
     /// A process came or went.
     Lifecycle(Lifecycle),
     /// Something went wrong.
@@ -88,6 +94,8 @@ impl Activity {
             Self::Call(call) => (call.shape(), call.body(origin)),
             Self::RefusedCallers(callers) => (callers.shape(), callers.body(origin)),
             Self::Entity(change) => (change.shape(), change.body(origin)),
+            Self::SignIn(sign_in) => (sign_in.shape(), sign_in.body(origin)),
+            Self::Strangers(strangers) => (strangers.shape(), strangers.body(origin)),
             Self::Lifecycle(lifecycle) => (lifecycle.shape(), lifecycle.body(origin)),
             Self::Fault(fault) => (fault.shape(), fault.body()),
         };
@@ -110,6 +118,18 @@ impl From<RefusedCallers> for Activity {
 impl From<EntityChange> for Activity {
     fn from(change: EntityChange) -> Self {
         Self::Entity(Box::new(change))
+    }
+}
+
+impl From<SignIn> for Activity {
+    fn from(sign_in: SignIn) -> Self {
+        Self::SignIn(Box::new(sign_in))
+    }
+}
+
+impl From<Strangers> for Activity {
+    fn from(strangers: Strangers) -> Self {
+        Self::Strangers(strangers)
     }
 }
 

@@ -20,8 +20,9 @@ pub use client::{
 };
 pub use event::{
     Act, Activity, Actor, Call, Change, Checked, Class, Correlation, CredentialField, Digest, DigestKey, Entity,
-    EntityChange, Event, Fault, Kind, Lifecycle, MarketplaceId, Misshapen, Name, Network, NotAMarketplace, NotAName,
-    ObjectName, Operation, Origin, Phase, Reason, RefusedCallers, Requester, Source, Target, check,
+    EntityChange, Event, Fault, Granted, Kind, Lifecycle, MarketplaceId, Misshapen, Name, Network, NotAMarketplace,
+    NotAName, ObjectName, Operation, Origin, Person, Phase, Reason, RefusedCallers, Requester, SignIn, Source, Step,
+    Strangers, Target, check,
 };
 pub use refusals::RefusalCounter;
 pub use role::{NotAPeer, Peer, Role};

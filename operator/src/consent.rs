@@ -1,37 +1,12 @@
 //! How a seller consents, and what becomes of it.
 
-use amazon::{Marketplace, Region};
 use crds::{AmazonApplication, AmazonConnection};
 
 use crate::subject::reference;
 
-/// Amazon's consent page for a connection: Seller Central of the first of its marketplaces that is known, else of the first
-/// of its region; one consent covers the region (SP-API documentation, "Website authorization workflow"). An application in
-/// draft needs `version=beta`.
+/// Amazon's consent page for a connection.
 pub(crate) fn link(connection: &AmazonConnection, application: &AmazonApplication, allow_endpoints: bool) -> String {
-    let own = access::own_endpoints(application, allow_endpoints).ok().flatten();
-    let host = match own.and_then(|own| own.consent.clone()) {
-        Some(own) => own,
-        None => format!("https://{}", seller_central(connection)),
-    };
-    let beta = if application.spec.draft { "&version=beta" } else { "" };
-    format!("{host}/apps/authorize/consent?application_id={}{beta}", application.spec.application_id)
-}
-
-fn seller_central(connection: &AmazonConnection) -> &'static str {
-    let region = match connection.spec.region {
-        crds::Region::Na => Region::Na,
-        crds::Region::Eu => Region::Eu,
-        crds::Region::Fe => Region::Fe,
-    };
-    // The region's largest, where none is named that is known.
-    let default = match region {
-        Region::Na => "sellercentral.amazon.com",
-        Region::Eu => "sellercentral-europe.amazon.com",
-        Region::Fe => "sellercentral.amazon.co.jp",
-    };
-    let known = connection.spec.marketplace_ids.iter().find_map(|id| Marketplace::by_id(id));
-    known.filter(|known| known.region == region).map_or(default, |known| known.seller_central)
+    access::consent_page(&connection.spec, application, allow_endpoints)
 }
 
 /// The command that seals a new refresh token for a connection.
@@ -59,48 +34,13 @@ pub(crate) fn how(
 mod tests {
     use super::*;
 
-    fn connection(region: crds::Region, marketplaces: &[&str]) -> AmazonConnection {
-        let mut connection = AmazonConnection::new("na", Default::default());
-        connection.metadata.namespace = Some("acme".into());
-        connection.spec.region = region;
-        connection.spec.marketplace_ids = marketplaces.iter().map(ToString::to_string).collect();
-        connection
-    }
-
-    fn application(draft: bool) -> AmazonApplication {
-        let mut application = AmazonApplication::new("app", Default::default());
-        application.spec.application_id = "amzn1.sp.solution.1".into();
-        application.spec.draft = draft;
-        application
-    }
-
     #[test]
-    fn a_seller_consents_where_its_seller_central_is() {
-        use crds::Region::{Eu, Fe, Na};
-        for (region, marketplaces, host) in [
-            (Na, &["A2EUQ1WTGCTBG2"][..], "sellercentral.amazon.ca"),
-            (Na, &["A000000000", "A1AM78C64UM0Y8"], "sellercentral.amazon.com.mx"),
-            (Na, &[], "sellercentral.amazon.com"),
-            (Eu, &["A1PA6795UKMFR9"], "sellercentral-europe.amazon.com"),
-            (Eu, &["A33AVAJ2PDY3EV"], "sellercentral.amazon.com.tr"),
-            // Of another region it says nothing.
-            (Eu, &["ATVPDKIKX0DER"], "sellercentral-europe.amazon.com"),
-            (Fe, &["A000000000"], "sellercentral.amazon.co.jp"),
-        ] {
-            let link = link(&connection(region, marketplaces), &application(false), false);
-            assert_eq!(link, format!("https://{host}/apps/authorize/consent?application_id=amzn1.sp.solution.1"));
-        }
-    }
-
-    #[test]
-    fn a_draft_says_so_and_an_own_address_counts_only_where_that_is_allowed() {
-        let na = connection(crds::Region::Na, &["ATVPDKIKX0DER"]);
-        assert!(link(&na, &application(true), false).ends_with("?application_id=amzn1.sp.solution.1&version=beta"));
-        let mut elsewhere = application(false);
-        let consent = Some("https://emulator.example".to_owned());
-        elsewhere.spec.endpoints = Some(crds::Endpoints { consent, ..crds::Endpoints::default() });
-        assert!(link(&na, &elsewhere, true).starts_with("https://emulator.example/apps/authorize/consent?"));
-        assert!(link(&na, &elsewhere, false).starts_with("https://sellercentral.amazon.com/apps/"));
-        assert!(how(&na, Some(&elsewhere), true).contains("openteam seal --for amazonconnection/acme/na"));
+    fn a_seller_is_told_where_to_consent_and_what_to_do_with_the_token() {
+        let mut na = AmazonConnection::new("na", Default::default());
+        na.metadata.namespace = Some("acme".into());
+        let told = how(&na, Some(&AmazonApplication::new("app", Default::default())), false);
+        assert!(told.contains("https://sellercentral.amazon.com/apps/authorize/consent?"), "{told}");
+        assert!(told.contains("openteam seal --for amazonconnection/acme/na"), "{told}");
+        assert!(how(&na, None, false).contains("openteam seal"));
     }
 }

@@ -31,11 +31,13 @@ pub enum MailKind {
     Consent,
     /// Amazon says that a seller took an authorization back.
     Revoked,
+    /// Somebody signs in to the portal: a code, or that no code is taken any more.
+    SignIn,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Incident, Self::Consent, Self::Revoked];
+    pub const ALL: [Self; 4] = [Self::Incident, Self::Consent, Self::Revoked, Self::SignIn];
 
     /// Its name.
     #[must_use]
@@ -44,6 +46,7 @@ impl MailKind {
             Self::Incident => "incident",
             Self::Consent => "consent",
             Self::Revoked => "revoked",
+            Self::SignIn => "sign-in",
         }
     }
 }

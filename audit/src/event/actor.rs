@@ -74,9 +74,27 @@ impl Actor {
     }
 }
 
-/// Who asked Kubernetes for something, by the user name that the apiserver gave an admission webhook.
+/// Somebody signed in to the portal, or trying to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// [`super::DigestKey::email`] of the address.
+    pub address: Digest,
+    /// From where.
+    pub source: Source,
+}
+
+impl Person {
+    pub(super) fn user(&self) -> User<'_> {
+        // user.type_id: 1 user (OCSF 1.8.0, object user).
+        User { r#type: Some("Person"), ..User::of(1, self.address.as_str().to_owned()) }
+    }
+}
+
+/// Who asked for something: Kubernetes, by the user name that the apiserver gave an admission webhook, or the portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requester {
+    /// A person, in the portal.
+    Person(Person),
     /// A ServiceAccount.
     ServiceAccount(ObjectName),
     /// A user whose name is of the letters that names of Kubernetes' are of, such as `kubernetes-admin`.
@@ -104,6 +122,7 @@ impl Requester {
     pub(super) fn body(&self) -> ActorBody<'_> {
         // user.type_id: 1 user, 4 service (OCSF 1.8.0, object user).
         let user = match self {
+            Self::Person(person) => person.user(),
             Self::ServiceAccount(account) => User {
                 r#type: Some("ServiceAccount"),
                 domain: Some(&account.namespace),
@@ -113,6 +132,11 @@ impl Requester {
             Self::Digest(digest) => User::of(1, format!("sha256:{digest}")),
         };
         ActorBody { user, app_name: None, invoked_by: None }
+    }
+
+    /// From where, if that is known: the apiserver does not tell it.
+    pub(super) fn source<'a>(&self, origin: &'a Origin) -> Option<SourceBody<'a>> {
+        if let Self::Person(person) = self { Some(person.source.body(origin)) } else { None }
     }
 }
 
@@ -126,8 +150,9 @@ pub(super) struct ActorBody<'a> {
     invoked_by: Option<&'a str>,
 }
 
+/// OCSF's object user.
 #[derive(Serialize)]
-struct User<'a> {
+pub(super) struct User<'a> {
     type_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
@@ -141,7 +166,7 @@ struct User<'a> {
 }
 
 impl User<'_> {
-    fn of(type_id: u64, name: String) -> Self {
+    pub(super) fn of(type_id: u64, name: String) -> Self {
         Self { type_id, r#type: None, name, domain: None, uid: None, credential_uid: None }
     }
 }

@@ -243,10 +243,16 @@ struct HttpResponse {
 
 /// For an event that stands for many.
 #[derive(Serialize)]
-struct Counted {
+pub(super) struct Counted {
     count: u64,
     start_time: i64,
     end_time: i64,
+}
+
+impl Counted {
+    pub(super) fn of(them: &RefusedCallers) -> Self {
+        Self { count: them.count, start_time: millis(them.first), end_time: millis(them.last) }
+    }
 }
 
 /// Callers refused before they were known, counted instead of recorded one by one.
@@ -289,7 +295,7 @@ impl RefusedCallers {
             status: None,
             status_detail: Some(self.reason.as_str()),
             http_response: None,
-            counted: Some(Counted { count: self.count, start_time: millis(self.first), end_time: millis(self.last) }),
+            counted: Some(Counted::of(self)),
         };
         (Body::Api(body), Unmapped::default())
     }

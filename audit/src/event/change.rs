@@ -6,8 +6,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Actor, Class, Correlation, Digest, Name, Origin, Reason, Requester, Target,
-    actor::ActorBody,
+    Actor, Class, Correlation, Digest, MarketplaceId, Name, Origin, Reason, Requester, Target,
+    actor::{ActorBody, SourceBody},
+    call::MOST_LISTED,
     ocsf::{Body, Severity, Shape, Unmapped, millis},
 };
 use crate::Peer;
@@ -28,6 +29,7 @@ pub enum Kind {
     StoredCredential,
     Incident,
     CertificateSigningRequest,
+    PortalUser,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::StoredCredential => "StoredCredential",
             Self::Incident => "Incident",
             Self::CertificateSigningRequest => "CertificateSigningRequest",
+            Self::PortalUser => "PortalUser",
         }
     }
 }
@@ -78,6 +81,41 @@ impl CredentialField {
             Self::ClientSecret => "ClientSecret",
         }
     }
+}
+
+/// What a RuntimeToken opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// AmazonConnections of its namespace.
+    pub connections: Vec<Name>,
+    /// Their marketplaces.
+    pub marketplaces: Vec<MarketplaceId>,
+    /// Classes of operations, such as `read`; by name listed ones are told as `named`.
+    pub operations: Vec<&'static str>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl Granted {
+    fn is_truncated(&self) -> bool {
+        self.connections.len() > MOST_LISTED || self.marketplaces.len() > MOST_LISTED
+    }
+
+    fn body(&self) -> ScopeBody<'_> {
+        ScopeBody {
+            connections: self.connections.iter().take(MOST_LISTED).collect(),
+            marketplaces: self.marketplaces.iter().take(MOST_LISTED).map(MarketplaceId::as_str).collect(),
+            operations: self.operations.get(..MOST_LISTED).unwrap_or(&self.operations),
+        }
+    }
+}
+
+/// A scope in short, as an event tells it.
+#[derive(PartialEq, Serialize)]
+pub(super) struct ScopeBody<'a> {
+    connections: Vec<&'a Name>,
+    marketplaces: Vec<&'a str>,
+    operations: &'a [&'static str],
 }
 
 /// What happened to it.
@@ -132,6 +170,24 @@ pub enum Change {
     RotationAskedBy(Requester),
     /// Who set `openteam.dev/renew` to a new value, likewise.
     RenewalAskedBy(Requester),
+    /// Who had its credential tried.
+    TestAskedBy(Requester),
+    /// Who created the object.
+    CreatedBy(Requester),
+    /// Who gave it another display name.
+    RenamedBy(Requester),
+    /// Who went to Amazon for the seller's consent.
+    ConsentBegunBy(Requester),
+    /// Who came back from Amazon, with a code; or why there is none that can be used.
+    ConsentReturnedBy(Requester, Option<Reason>),
+    /// Who gave this secret, which was sealed at once.
+    InputGivenBy(Requester, CredentialField),
+    /// Who issued the RuntimeToken. Revoking it is [`Self::DeletedBy`], or [`Self::ContainedBy`] where it is frozen.
+    IssuedBy(Requester, Granted),
+    /// Who accepted a membership of the Team.
+    MembershipAcceptedBy(Requester),
+    /// Who is about to read what is recorded of the Team's namespace.
+    RecordReadBy(Requester),
     /// A role certificate was signed for this process, until then.
     CertificateIssued(Peer, Timestamp),
     /// A request for one was denied.
@@ -140,6 +196,29 @@ pub enum Change {
     EvidenceSigned(u64, Digest),
     /// A bundle of evidence, which has this digest, was copied to where `evidenceUrl` says.
     EvidenceCopied(u64, Digest),
+}
+
+impl Change {
+    /// Who asked for it, where that is known.
+    const fn by(&self) -> Option<&Requester> {
+        match self {
+            Self::ContainedBy(by, _)
+            | Self::RestoringBy(by, _)
+            | Self::DeletedBy(by)
+            | Self::RotationAskedBy(by)
+            | Self::RenewalAskedBy(by)
+            | Self::TestAskedBy(by)
+            | Self::CreatedBy(by)
+            | Self::RenamedBy(by)
+            | Self::ConsentBegunBy(by)
+            | Self::ConsentReturnedBy(by, _)
+            | Self::InputGivenBy(by, _)
+            | Self::IssuedBy(by, _)
+            | Self::MembershipAcceptedBy(by)
+            | Self::RecordReadBy(by) => Some(by),
+            _ => None,
+        }
+    }
 }
 
 /// A change of one object.
@@ -184,6 +263,16 @@ impl EntityChange {
             Change::DeletedBy(_) => (4, Low, "deleted by"),
             Change::RotationAskedBy(_) => (3, Medium, "rotation asked for by"),
             Change::RenewalAskedBy(_) => (3, Informational, "renewal asked for by"),
+            Change::TestAskedBy(_) => (3, Informational, "test asked for by"),
+            Change::CreatedBy(_) => (1, Informational, "created by"),
+            Change::RenamedBy(_) => (3, Informational, "renamed by"),
+            Change::ConsentBegunBy(_) => (3, Informational, "consent begun by"),
+            Change::ConsentReturnedBy(_, None) => (3, Informational, "consent returned by"),
+            Change::ConsentReturnedBy(_, Some(_)) => (3, Low, "consent not returned by"),
+            Change::InputGivenBy(..) => (1, Informational, "sealed credential given by"),
+            Change::IssuedBy(..) => (1, Informational, "issued by"),
+            Change::MembershipAcceptedBy(_) => (3, Informational, "membership accepted by"),
+            Change::RecordReadBy(_) => (2, Informational, "record read by"),
             Change::CertificateIssued(..) => (1, Informational, "role certificate issued"),
             Change::CertificateRefused(_) => (1, Medium, "role certificate refused"),
             Change::EvidenceSigned(..) => (1, Informational, "evidence signed"),
@@ -196,10 +285,13 @@ impl EntityChange {
             message,
             correlation: self.correlation,
             target: self.target.as_ref(),
-            truncated: matches!(
-                &self.change,
-                Change::Contained(of) | Change::ContainedBy(_, of) | Change::RestoringBy(_, of) if of.len() > MOST_INCIDENTS
-            ),
+            truncated: match &self.change {
+                Change::Contained(of) | Change::ContainedBy(_, of) | Change::RestoringBy(_, of) => {
+                    of.len() > MOST_INCIDENTS
+                }
+                Change::IssuedBy(_, granted) => granted.is_truncated(),
+                _ => false,
+            },
             profiles: &[],
         }
     }
@@ -238,7 +330,19 @@ impl EntityChange {
             | Change::OldTokenRefused
             | Change::DeletedBy(_)
             | Change::RotationAskedBy(_)
-            | Change::RenewalAskedBy(_) => (None, none()),
+            | Change::RenewalAskedBy(_)
+            | Change::TestAskedBy(_)
+            | Change::CreatedBy(_)
+            | Change::RenamedBy(_)
+            | Change::ConsentBegunBy(_)
+            | Change::MembershipAcceptedBy(_)
+            | Change::RecordReadBy(_) => (None, none()),
+            Change::ConsentReturnedBy(_, reason) => (*reason, none()),
+            Change::InputGivenBy(_, of) => (None, field(*of)),
+            Change::IssuedBy(_, granted) => {
+                let expires_at = Some(millis(granted.expires_at));
+                (None, Unmapped { scope: Some(granted.body()), expires_at, ..none() })
+            }
         };
         let version = match &self.change {
             Change::CredentialSealed(_, generation)
@@ -254,16 +358,10 @@ impl EntityChange {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name.to_string(),
         };
-        let actor = match &self.change {
-            Change::ContainedBy(by, _)
-            | Change::RestoringBy(by, _)
-            | Change::DeletedBy(by)
-            | Change::RotationAskedBy(by)
-            | Change::RenewalAskedBy(by) => by.body(),
-            _ => Actor::Itself.body(origin),
-        };
+        let by = self.change.by();
         let body = EntityBody {
-            actor,
+            actor: by.map_or_else(|| Actor::Itself.body(origin), Requester::body),
+            src_endpoint: by.and_then(|by| by.source(origin)),
             entity: Object { r#type: kind.as_str(), name, uid: *uid, version },
             status_id: if reason.is_none() { 1 } else { 2 },
             status_detail: reason.map(Reason::as_str),
@@ -276,6 +374,8 @@ impl EntityChange {
 #[derive(Serialize)]
 pub(super) struct EntityBody<'a> {
     actor: ActorBody<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<SourceBody<'a>>,
     entity: Object,
     status_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -89,6 +89,8 @@ pub(super) struct Unmapped<'a> {
     pub bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<super::change::ScopeBody<'a>>,
 }
 
 impl Unmapped<'_> {
@@ -103,6 +105,7 @@ impl Unmapped<'_> {
 pub(super) enum Body<'a> {
     Api(super::call::ApiBody<'a>),
     Entity(super::change::EntityBody<'a>),
+    SignIn(super::sign_in::SignInBody<'a>),
     Lifecycle(super::process::LifecycleBody<'a>),
     Fault(super::process::FaultBody),
 }
@@ -204,6 +207,13 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
             object(members, "src_endpoint", "src_endpoint")?;
             let api = object(members, "api", "api")?;
             demand(api.get("operation").and_then(Node::text).is_some(), "api.operation")?;
+        }
+        Class::AccountChange => {
+            object(members, "user", "user")?;
+        }
+        Class::Authentication => {
+            object(members, "user", "user")?;
+            object(members, "service", "service")?;
         }
         Class::EntityManagement => {
             object(members, "entity", "entity")?;

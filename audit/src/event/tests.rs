@@ -98,7 +98,42 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     let incident = |of| EntityChange { target: None, ..change(Kind::Incident, "inc-7", of) };
     let gateway = Peer { role: Gateway, pod: name("gateway-0") };
     let unexpected = Fault::Unexpected { reason: Reason::new("ObjectDoesNotParse"), target: target() };
-    vec![
+    let address = Source::Address(IpAddr::from([203, 0, 113, 9]));
+    let person = || Person { address: key().email("ann@example.com"), source: address };
+    let by = || Requester::Person(person());
+    let portal = |of| (Role::Portal, Activity::from(connection(of)));
+    let session = || Digest::of_unguessable(&[7; 32]);
+    let sign_in = |step| Activity::from(SignIn { person: person(), step });
+    let granted = Granted {
+        connections: vec![name("acme-na")],
+        marketplaces: vec![MarketplaceId::parse("ATVPDKIKX0DER").unwrap()],
+        operations: vec!["read"],
+        expires_at: time(),
+    };
+    let issued = change(Kind::RuntimeToken, "laptop", Change::IssuedBy(by(), granted));
+    let team = |of| change(Kind::Team, "acme", of);
+    let of_people = [
+        ("code asked for", (Role::Portal, sign_in(Step::CodeAsked))),
+        ("code refused", (Role::Portal, sign_in(Step::CodeRefused(Reason::new("TooManyCodes"))))),
+        ("signed in", (Role::Portal, sign_in(Step::LoggedOn(session(), time())))),
+        ("sign-in failed", (Role::Portal, sign_in(Step::LogonFailed(Reason::new("WrongCode"))))),
+        ("locked", (Role::Portal, sign_in(Step::Locked(time())))),
+        ("signed out", (Role::Portal, sign_in(Step::LoggedOff(session(), Reason::new("SignedOut"))))),
+        ("strangers refused", (Role::Portal, Strangers(unauthenticated).into())),
+        ("contained by a person", portal(Change::ContainedBy(by(), vec![name("inc-7")]))),
+        ("test asked for by", portal(Change::TestAskedBy(by()))),
+        ("created by", portal(Change::CreatedBy(by()))),
+        ("renamed by", portal(Change::RenamedBy(by()))),
+        ("consent begun by", portal(Change::ConsentBegunBy(by()))),
+        ("consent returned by", portal(Change::ConsentReturnedBy(by(), None))),
+        ("consent not returned by", portal(Change::ConsentReturnedBy(by(), Some(Reason::new("StateExpired"))))),
+        ("input given by", (Role::Portal, input(Change::InputGivenBy(by(), RefreshToken)).into())),
+        ("issued by", (Role::Portal, issued.into())),
+        ("membership accepted by", (Role::Portal, team(Change::MembershipAcceptedBy(by())).into())),
+        ("record read by", (Role::Portal, team(Change::RecordReadBy(by())).into())),
+    ];
+    let of_people = of_people.into_iter().map(|(sample, (role, activity))| (sample, role, activity));
+    let of_roles = [
         ("call intended", Gateway, call(Phase::Intent).into()),
         ("call answered", Gateway, call(answered).into()),
         ("call answered with an error", Gateway, call(Phase::Outcome { status: 429, latency: Duration::ZERO }).into()),
@@ -161,7 +196,8 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("events lost", Role::Portal, Fault::EventsLost { count: 12 }.into()),
         ("journal cut", Recorder, Fault::JournalCut { bytes: 311 }.into()),
         ("journal damaged", Recorder, Fault::JournalDamaged { bytes: 1 }.into()),
-    ]
+    ];
+    of_roles.into_iter().chain(of_people).collect()
 }
 
 fn event(role: Role, activity: &Activity) -> Event {
@@ -306,7 +342,16 @@ fn the_longest_event_of_each_kind_fits() {
         correlation: Some(Correlation(uid(5))),
         ..change(Kind::AmazonConnection, "x", Change::Contained(vec![long(); 2 * MOST_INCIDENTS]))
     };
-    for activity in [Activity::from(calls), contained.into()] {
+    let granted = Granted {
+        connections: vec![long(); 2 * MOST_LISTED],
+        marketplaces: vec![MarketplaceId::parse(&"A".repeat(20)).unwrap(); 2 * MOST_LISTED],
+        operations: vec!["restricted"; 4],
+        expires_at: time(),
+    };
+    let by = Requester::Person(Person { address: key().digest(b"x"), source: Source::Itself });
+    let entity = Entity { kind: Kind::RuntimeToken, namespace: Some(long()), name: long(), uid: Some(uid(4)) };
+    let issued = EntityChange { entity, change: Change::IssuedBy(by, granted), ..contained.clone() };
+    for activity in [Activity::from(calls), contained.into(), issued.into()] {
         let event = activity.event(&origin, time(), uid(0));
         assert!(event.as_line().len() <= MAX_EVENT_BYTES, "{}", event.as_line().len());
         assert_eq!(json(&event)["metadata"]["is_truncated"], true);
@@ -337,6 +382,20 @@ fn no_text_of_a_caller_gets_into_an_event_unhashed() {
             let (kind, hex) = digest.as_str().split_once(':').unwrap();
             assert!(["hmac-sha256", "sha256"].contains(&kind));
             assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+    }
+}
+
+#[test]
+fn a_sign_in_without_its_person_or_its_door_is_refused() {
+    let person = Person { address: key().email("ann@example.com"), source: Source::Itself };
+    for (step, members) in [(Step::CodeAsked, &["user", "service"][..]), (Step::Locked(time()), &["user"])] {
+        let good = json(&event(Role::Portal, &SignIn { person: person.clone(), step }.into()));
+        for member in members {
+            let mut without = good.clone();
+            without.as_object_mut().unwrap().remove(*member).unwrap();
+            let refused = check(without.to_string().as_bytes(), Role::Portal);
+            assert!(matches!(refused, Err(Misshapen::Member { name }) if name == *member), "{without}");
         }
     }
 }

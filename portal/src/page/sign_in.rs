@@ -1,0 +1,66 @@
+//! Signing in: the address, the code, and why not now.
+
+use askama::Template;
+
+use super::{Fault, Field, Shell, parts::faults};
+
+/// Asks for the address. `GET /sign-in`; posts `email` and `next` there.
+#[derive(Clone, Debug, Default, Template)]
+#[template(path = "sign_in.html")]
+pub struct SignIn {
+    /// Around it.
+    pub shell: Shell,
+    /// The address typed.
+    pub email: Field,
+    /// Where the person wanted to go; sent along as `next`.
+    pub next: Option<String>,
+}
+
+impl SignIn {
+    fn faults(&self) -> Vec<Fault> {
+        faults([("email", &self.email.error)])
+    }
+}
+
+/// Asks for the code. `GET /sign-in/code`; posts `code` there. Says the same for every address.
+#[derive(Clone, Debug, Default, Template)]
+#[template(path = "sign_in_code.html")]
+pub struct SignInCode {
+    /// Around it.
+    pub shell: Shell,
+    /// The address that was typed; nothing is said about whether it is known.
+    pub email: String,
+    /// How long a code is good, in minutes.
+    pub minutes: u32,
+    /// The code typed, with what is wrong. The value is never shown again.
+    pub code: Field,
+}
+
+impl SignInCode {
+    fn faults(&self) -> Vec<Fault> {
+        faults([("code", &self.code.error)])
+    }
+}
+
+/// Why nobody can sign in here now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Too many wrong codes for the address: mail to it is needed to go on.
+    Locked,
+    /// Too many codes were asked for.
+    TooMany,
+}
+
+/// Signing in is refused for a while. Status 429 or 403, as the handler decides; reveals nothing of the address.
+#[derive(Clone, Debug, Template)]
+#[template(path = "limited.html")]
+pub struct Limited {
+    /// Around it.
+    pub shell: Shell,
+    /// Why.
+    pub why: Why,
+    /// How long to wait, in minutes, if waiting helps.
+    pub minutes: Option<u32>,
+    /// Whom to write to for help: a mail address.
+    pub contact: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! Every page, with ordinary, empty, wrong and hostile data.
