@@ -9,6 +9,8 @@ import (
 
 // Mail is one that was taken.
 type Mail struct {
+	// Counted from 1, and never given twice.
+	ID         int                 `json:"id"`
 	ReceivedAt time.Time           `json:"receivedAt"`
 	From       string              `json:"from"`
 	To         []string            `json:"to"`
@@ -54,6 +56,7 @@ func (s Switches) check() error {
 type Mailbox struct {
 	lock     sync.Mutex
 	mails    []Mail
+	taken    int
 	switches Switches
 }
 
@@ -63,9 +66,21 @@ func (b *Mailbox) Mails() []Mail {
 	return append([]Mail{}, b.mails...)
 }
 
+func (b *Mailbox) Mail(id int) (Mail, bool) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	at := slices.IndexFunc(b.mails, func(mail Mail) bool { return mail.ID == id })
+	if at < 0 {
+		return Mail{}, false
+	}
+	return b.mails[at], true
+}
+
 func (b *Mailbox) Keep(mail Mail) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
+	b.taken++
+	mail.ID = b.taken
 	b.mails = append(b.mails, mail)
 }
 

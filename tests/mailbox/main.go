@@ -8,11 +8,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"html/template"
 	"log"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"crypto/tls"
@@ -79,14 +79,12 @@ func run(smtps, start, api string, names []string, ca string) error {
 
 func routes(box *Mailbox, authority []byte) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		if err := page.Execute(w, box.Mails()); err != nil {
-			log.Print(err)
-		}
-	})
+	addPages(mux, box)
 	mux.HandleFunc("GET /ca.crt", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority) })
-	mux.HandleFunc("GET /mails", func(w http.ResponseWriter, _ *http.Request) { answer(w, box.Mails()) })
+	mux.HandleFunc("GET /mails", func(w http.ResponseWriter, r *http.Request) {
+		other := func(mail Mail) bool { return !mail.isFor(r.URL.Query().Get("to")) }
+		answer(w, slices.DeleteFunc(box.Mails(), other))
+	})
 	mux.HandleFunc("DELETE /mails", func(w http.ResponseWriter, _ *http.Request) {
 		box.Clear()
 		w.WriteHeader(http.StatusNoContent)
@@ -116,9 +114,3 @@ func answer(w http.ResponseWriter, value any) {
 		log.Print(err)
 	}
 }
-
-var page = template.Must(template.New("page").Parse(`<!doctype html><meta charset="utf-8"><title>Mailbox</title>
-<style>body{font:15px/1.5 sans-serif;max-width:50rem;margin:2rem auto}pre{white-space:pre-wrap;background:#f4f4f4;padding:1rem}</style>
-<h1>Mailbox</h1>
-{{range .}}<h2>{{.Subject}}</h2><p>{{.ReceivedAt}} to {{range .To}}{{.}} {{end}}</p><pre>{{.Text}}</pre>
-{{else}}<p>No mail.</p>{{end}}`))

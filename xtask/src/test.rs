@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         whole(docs.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
     one("Kubernetes is built", &mut kubernetes);
-    one("client libraries are installed", &mut clients);
+    one("client libraries, and what drives a browser, are installed", &mut clients);
     one("tests", &mut || libtest(&mut tests(arguments.fast)));
     if !arguments.fast {
         // By cargo: building for the tests may have put another file in this program's place.
@@ -128,6 +128,7 @@ fn soak() -> Command {
 
 fn packages() -> anyhow::Result<Count> {
     cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
+    cluster::packages::require(cluster::packages::BROWSER)?;
     cluster::packages::unpacked("prometheus", "promtool")?;
     done(Ok(()))
 }
@@ -140,7 +141,8 @@ fn kubernetes() -> anyhow::Result<Count> {
 
 /// As Kubernetes.
 fn clients() -> anyhow::Result<Count> {
-    for library in cluster::clients::Library::ALL {
+    use cluster::clients::Library;
+    for library in Library::ALL.into_iter().chain([Library::Browser]) {
         library.installed()?;
     }
     done(Ok(()))

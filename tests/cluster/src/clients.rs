@@ -1,5 +1,5 @@
-//! SP-API client libraries, unmodified, and moto: installed by pip and npm, as a user would, in the versions and with the hashes that
-//! `tests/clients` pins. Installed once and kept in the user's cache directory, by their list and what they are for.
+//! SP-API client libraries, unmodified, moto, and what drives a browser: installed by pip and npm, as a user would, in the versions and
+//! with the hashes that `tests/clients` and `tests/browser` pin. Installed once and kept in the user's cache directory, by their list and what they are for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::binaries::cache_dir;
 use crate::spawn::{self, tethered};
 
-/// A library: its directory in `tests/clients` has the list of what it needs, and our programs that use it.
+/// A library: its directory has the list of what it needs, and our programs that use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Library {
     /// PyPI `python-amazon-sp-api`.
@@ -23,25 +23,34 @@ pub enum Library {
     AmazonSpApi,
     /// PyPI `moto`: no client, but Amazon SQS for tests.
     Moto,
+    /// npm `playwright-core` and `axe-core`: no client, but a browser for tests.
+    Browser,
 }
 
 impl Library {
     /// All clients.
     pub const ALL: [Self; 3] = [Self::PythonAmazonSpApi, Self::AmznSpApi, Self::AmazonSpApi];
 
-    /// The name of library and directory.
+    /// The library's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::PythonAmazonSpApi => "python-amazon-sp-api",
             Self::AmznSpApi => "amzn-sp-api",
             Self::AmazonSpApi => "amazon-sp-api",
             Self::Moto => "moto",
+            Self::Browser => "playwright-core",
         }
     }
 
-    /// Its directory in `tests/clients`.
+    /// Its directory: of its name in `tests/clients`, or `tests/browser`.
     pub fn directory(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients").join(self.name())
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        if self == Self::Browser { tests.join("browser") } else { tests.join("clients").join(self.name()) }
+    }
+
+    /// Whether npm installs it, and not pip.
+    const fn is_of_npm(self) -> bool {
+        matches!(self, Self::AmazonSpApi | Self::Browser)
     }
 
     /// The version that is pinned.
@@ -49,12 +58,10 @@ impl Library {
     /// # Errors
     /// None is.
     pub fn version(self) -> Result<String, Error> {
-        let path = self.directory().join(match self {
-            Self::PythonAmazonSpApi | Self::AmznSpApi | Self::Moto => "requirements.txt",
-            Self::AmazonSpApi => "package.json",
-        });
+        let list = if self.is_of_npm() { "package.json" } else { "requirements.txt" };
+        let path = self.directory().join(list);
         let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-        let version = if self == Self::AmazonSpApi {
+        let version = if self.is_of_npm() {
             let package: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             package["dependencies"][self.name()].as_str().map(str::to_owned)
         } else {
@@ -71,10 +78,8 @@ impl Library {
     /// As [`Self::installed`].
     pub fn program(self, name: &str) -> Result<Command, Error> {
         let packages = self.installed()?;
-        let (interpreter, path, extension) = match self {
-            Self::PythonAmazonSpApi | Self::AmznSpApi | Self::Moto => ("python3", "PYTHONPATH", "py"),
-            Self::AmazonSpApi => ("node", "NODE_PATH", "js"),
-        };
+        let (interpreter, path, extension) =
+            if self.is_of_npm() { ("node", "NODE_PATH", "js") } else { ("python3", "PYTHONPATH", "py") };
         let mut command = tethered(interpreter);
         command.arg(self.directory().join(format!("{name}.{extension}")));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -87,10 +92,7 @@ impl Library {
     /// # Errors
     /// There is no `python3` with pip, or no `npm`, or a package could not be had.
     pub fn installed(self) -> Result<PathBuf, Error> {
-        match self {
-            Self::PythonAmazonSpApi | Self::AmznSpApi | Self::Moto => self.by_pip(),
-            Self::AmazonSpApi => self.by_npm(),
-        }
+        if self.is_of_npm() { self.by_npm() } else { self.by_pip() }
     }
 
     fn by_pip(self) -> Result<PathBuf, Error> {
@@ -166,24 +168,21 @@ mod tests {
 
     #[test]
     fn every_library_is_pinned_by_version_and_hash() {
-        for library in Library::ALL.into_iter().chain([Library::Moto]) {
+        for library in Library::ALL.into_iter().chain([Library::Moto, Library::Browser]) {
             let read = |name| fs::read_to_string(library.directory().join(name));
-            match library {
-                Library::AmazonSpApi => {
-                    let lock: serde_json::Value = serde_json::from_str(&read("package-lock.json").unwrap()).unwrap();
-                    let packages = lock["packages"].as_object().unwrap();
-                    assert!(packages.contains_key("node_modules/amazon-sp-api"));
-                    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
-                        assert!(package["integrity"].as_str().unwrap().starts_with("sha512-"), "{name}");
-                    }
+            if library.is_of_npm() {
+                let lock: serde_json::Value = serde_json::from_str(&read("package-lock.json").unwrap()).unwrap();
+                let packages = lock["packages"].as_object().unwrap();
+                assert!(packages.contains_key(&format!("node_modules/{}", library.name())));
+                for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+                    assert!(package["integrity"].as_str().unwrap().starts_with("sha512-"), "{name}");
                 }
-                Library::PythonAmazonSpApi | Library::AmznSpApi | Library::Moto => {
-                    let list = read("requirements.txt").unwrap().replace("\\\n", "");
-                    let packages: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
-                    assert!(packages.iter().any(|line| line.starts_with(&format!("{}==", library.name()))));
-                    for line in packages {
-                        assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
-                    }
+            } else {
+                let list = read("requirements.txt").unwrap().replace("\\\n", "");
+                let packages: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+                assert!(packages.iter().any(|line| line.starts_with(&format!("{}==", library.name()))));
+                for line in packages {
+                    assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
                 }
             }
         }

@@ -40,6 +40,14 @@ pub const CLUSTER: &[Package] = &[
     package("socat", &["socat"]),
 ];
 
+/// For [`crate::clients::Library::Browser`]; npm is asked for where it is used, as that of the other library is.
+pub const BROWSER: &[Package] = &[
+    package("chromium", &["/usr/bin/chromium"]),
+    package("fonts-liberation", &["/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"]),
+    package("fonts-noto-color-emoji", &["/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"]),
+    package("libnss3-tools", &["certutil"]),
+];
+
 /// For [`crate::Image`].
 pub const IMAGE: &[Package] =
     &[package("binutils", &["objcopy"]), package("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"])];
@@ -58,7 +66,8 @@ pub fn require(packages: &[Package]) -> Result<(), Error> {
         eprintln!("installing {}", names.join(" "));
         let apt = |args: &[&str]| {
             let mut command = Command::new("apt-get");
-            command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+            // Another process may be installing something.
+            command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300"]).args(args);
             spawn::run(command)
         };
         apt(&["update", "--quiet"])?;

@@ -33,6 +33,7 @@ pub fn nothing_leaked_and_nobody_panicked() {
     });
     let house = alone();
     house.nobody_panicked();
+    assert_eq!(house.ingress().broken(), Vec::<String>::new(), "the portal has always known what to answer");
     house.nothing_leaked();
 }
 
@@ -73,7 +74,7 @@ impl House {
     }
 
     /// Demands that none of the credentials of this house is in etcd's files, an object, an event, a log, the journal, a
-    /// metric, a trace, or a process's arguments and environment.
+    /// metric, a trace, an answer of the portal's, or a process's arguments and environment.
     ///
     /// # Panics
     /// One is.
@@ -121,12 +122,12 @@ impl House {
         let mut all: Vec<_> = secrets.iter().map(|text| Planted::new("client secret", last_part(text))).collect();
         all.extend(amazon.sellers().iter().map(|seller| Planted::new("refresh token", seller.refresh_token.expose())));
         all.extend(amazon.access_tokens().iter().map(|token| Planted::new("access token", token)));
-        // The kubelet mounts it, kubectl is told it in a file; the keyset's Secret is in etcd, as a Secret.
-        all.extend(
-            self.planted()
-                .into_iter()
-                .map(|(name, text)| Planted::new(&name, &text).at_home_in(&[".kubeconfig", "/house/agents/"])),
-        );
+        // The kubelet mounts it, kubectl is told it in a file, the portal tells a new one once; the keyset's Secret is in
+        // etcd, as a Secret.
+        let homes = [".kubeconfig", "/house/agents/", ".POST.tokens.200"];
+        all.extend(self.planted().into_iter().map(|(name, text)| Planted::new(&name, &text).at_home_in(&homes)));
+        let sessions = self.ingress().sessions().into_iter();
+        all.extend(sessions.map(|session| Planted::new("session", &session).at_home_in(&["/answers/"])));
         let keyset: Value = serde_json::from_str(&fs::read_to_string(self.keyset_file()).unwrap()).unwrap();
         for key in keyset["keys"].as_array().unwrap() {
             let key = BASE64_URL_SAFE_NO_PAD.decode(key["secret"].as_str().unwrap()).unwrap();

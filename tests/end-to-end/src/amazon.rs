@@ -121,6 +121,12 @@ impl Amazon {
         }
     }
 
+    /// Where sellers consent: an origin.
+    #[must_use]
+    pub fn consent_url(&self) -> String {
+        self.emulator.https_url()
+    }
+
     /// The one application registered.
     #[must_use]
     pub fn application(&self) -> &Application {

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::{
-    Amazon, Cut, Gateway, binary, eventually, line::Line, mailbox::Mailbox, objects, role::Role, sqs::Sqs,
+    Amazon, Cut, Gateway, Ingress, binary, browser::Browser, eventually, line::Line, mailbox::Mailbox, objects, role::Role, sqs::Sqs,
     traces::Traces,
 };
 
@@ -89,6 +89,10 @@ pub struct House {
     mailbox: Mailbox,
     /// Started by the first test that needs it.
     sqs: OnceLock<Sqs>,
+    /// Before the portals.
+    ingress: Ingress,
+    /// Made by the first test that needs it.
+    browser: OnceLock<Browser>,
 }
 
 impl House {
@@ -117,7 +121,10 @@ impl House {
             fs::write(dir.join("settings/tracesRatio"), "1").unwrap();
         }
         let mailbox = Mailbox::start(&dir);
+        let ingress = runtime.block_on(Ingress::start(dir.join("answers")));
         for (key, value) in [
+            ("publicUrl", ingress.url()),
+            ("trustedProxies", "1".to_owned()),
             ("smtpUrl", mailbox.url("smtp")),
             ("smtpFrom", "openteam@house.example".to_owned()),
             ("smtpCaBundle", mailbox.authority()),
@@ -146,6 +153,8 @@ impl House {
             line,
             mailbox,
             sqs: OnceLock::new(),
+            ingress,
+            browser: OnceLock::new(),
         };
         house.add_roles(plan);
         // The others wait for the operator's signature.
@@ -391,6 +400,18 @@ impl House {
     #[must_use]
     pub fn mailbox(&self) -> &Mailbox {
         &self.mailbox
+    }
+
+    /// What people's browsers come through to the portals.
+    #[must_use]
+    pub const fn ingress(&self) -> &Ingress {
+        &self.ingress
+    }
+
+    /// What people come with.
+    pub(crate) fn browser(&self) -> &Browser {
+        let authorities = [self.ingress.authority(), self.amazon.authority()];
+        self.browser.get_or_init(|| Browser::trusting(self.dir.join("browser"), &authorities))
     }
 
     /// What the kubelet does with Secret `openteam-smtp`: user name and password, or neither. Only for who is

@@ -68,6 +68,12 @@ impl Mailbox {
         format!("{scheme}://localhost:{port}")
     }
 
+    /// Where its mail can be read, as people do: an origin.
+    #[must_use]
+    pub fn page(&self) -> String {
+        format!("http://localhost:{}", self.http)
+    }
+
     /// The authority of its certificate, PEM.
     #[must_use]
     pub fn authority(&self) -> String {
