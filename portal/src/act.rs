@@ -2,10 +2,11 @@
 //!
 //! As the portal's ServiceAccount; policies (manifests/policies/portal.yaml) hold it to this.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
+use access::Index;
 use audit::{Change, Entity, EntityChange, Kind, Name, ObjectName, Target};
-use crds::{MADE_BY_PORTAL, NamespacedReference};
+use crds::{MANAGED_BY, NamespacedReference, PORTAL};
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource,
@@ -13,9 +14,9 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::{answer::Refusal, portal::Portal};
+use crate::{answer::Refusal, page::Problem, portal::Portal};
 
 /// How long the apiserver may take: a person waits.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -49,17 +50,15 @@ pub(crate) fn event(
 
 /// Whether the portal made an object; what came by YAML is read-only here.
 pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
-    let (label, value) = MADE_BY_PORTAL;
-    meta.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value)
+    meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|found| found == PORTAL)
 }
 
 /// The metadata of what the portal makes.
 pub(crate) fn made(name: &NamespacedReference) -> ObjectMeta {
-    let (label, value) = MADE_BY_PORTAL;
     ObjectMeta {
         name: Some(name.name.clone()),
         namespace: Some(name.namespace.clone()),
-        labels: Some([(label.to_owned(), value.to_owned())].into()),
+        labels: Some([(MANAGED_BY.to_owned(), PORTAL.to_owned())].into()),
         ..ObjectMeta::default()
     }
 }
@@ -123,16 +122,21 @@ impl Portal {
         self.patch(what, object, patch).await
     }
 
-    /// Contains: adds an incident to those that the object has, whatever came meanwhile.
-    pub(crate) async fn contain<K>(&self, what: &'static str, object: &K, incident: &str) -> Result<(), Refusal>
+    /// Contains: adds an incident to those that the object has, whatever came meanwhile. `newest` finds the object in an
+    /// index.
+    pub(crate) async fn contain<K>(
+        &self,
+        what: &'static str,
+        object: &K,
+        incident: &str,
+        newest: impl Fn(&Index) -> Option<Arc<K>>,
+    ) -> Result<(), Refusal>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let api = self.api::<K>(object.meta().namespace.as_deref().unwrap_or_default());
-        let name = object.meta().name.clone().unwrap_or_default();
         let mut meta = object.meta().clone();
         let mut last = Refusal::Unavailable;
-        for _ in 0..5 {
+        for _ in 0..10 {
             let before = crds::annotation::incidents(&meta);
             let value = match &before {
                 None => incident.to_owned(),
@@ -141,15 +145,21 @@ impl Portal {
             };
             let patch = json!({ "metadata": {
                 "uid": meta.uid,
-                // With others there, none of them may get lost; the first one need not wait for that.
-                "resourceVersion": before.as_ref().and(meta.resource_version.as_ref()),
+                // Another incident must not get lost, and none may be there that is not seen here.
+                "resourceVersion": meta.resource_version,
                 "annotations": { crds::annotation::DISABLE: value },
             } });
             match self.patch(what, object, patch).await {
-                Err(refusal @ Refusal::Problem(crate::page::Problem::Conflict { .. })) => last = refusal,
+                Err(refusal @ Refusal::Problem(Problem::Conflict { .. })) => last = refusal,
                 other => return other,
             }
-            meta = finish(what, api.get_metadata(&name)).await?.metadata;
+            // The watch brings what came in between in a moment.
+            sleep(Duration::from_millis(100)).await;
+            let found = newest(&self.view.latest()).ok_or(Refusal::NotFound)?;
+            if found.meta().uid != meta.uid {
+                return Err(Refusal::NotFound);
+            }
+            meta = found.meta().clone();
         }
         Err(last)
     }
@@ -166,7 +176,6 @@ impl Portal {
         Ok(())
     }
 }
-
 
 async fn finish<T>(what: &'static str, work: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refusal> {
     match timeout(LIMIT, work).await {

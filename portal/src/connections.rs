@@ -21,8 +21,8 @@ use crate::{
     answer::{Refusal, found, page_with, see_other},
     consent, contain,
     page::{
-        Connection, ConnectionDelete, ConnectionMay, ConnectionUser, Field, LiveStatus, MarketplaceRow, Problem, Status,
-        Tone, When,
+        Connection, ConnectionDelete, ConnectionMay, ConnectionUser, Field, LiveStatus, MarketplaceRow, Problem,
+        Status, Tone, When,
     },
     portal::{Ask, Fields, Membership, Portal},
     session, shown,

@@ -12,7 +12,7 @@ pub(crate) use self::{
     start::{begin_again, begin_new, new_form},
 };
 
-use audit::{Change, CredentialField as Given, Kind, Reason};
+use audit::{Change, Kind, Reason};
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -37,7 +37,7 @@ use crate::{
     connections,
     keys::{Keys, Purpose, TAG_BYTES, random},
     page::{ConsentProblem, ConsentReturn, Shell},
-    portal::{Ask, Fields, Portal, Visitor},
+    portal::{Ask, Portal, Visitor},
     shown, sign_in,
 };
 
@@ -67,8 +67,9 @@ pub(crate) fn comes_back(portal: &Portal, application: &AmazonApplication) -> bo
 /// Where a page of a connection may send its form: Amazon's consent page.
 pub(crate) fn leave(ask: &Ask, connection: &AmazonConnection) -> Leave {
     let application = ask.index.applications.get(&connection.spec.application_ref).and_then(access::Entry::read);
-    let page = application
-        .and_then(|application| origin(&access::consent_page(&connection.spec, application, ask.portal.allow_endpoints)));
+    let page = application.and_then(|application| {
+        origin(&access::consent_page(&connection.spec, application, ask.portal.allow_endpoints))
+    });
     page.into_iter().collect()
 }
 
@@ -179,7 +180,8 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
         connections::free(ask, &name, connection)?;
     }
     if let Some(found) = refused(ask, &pending, existing.map(AsRef::as_ref), &name, seller) {
-        let reason = if matches!(found, ConsentProblem::OtherSeller { .. }) { "SellerMismatch" } else { "DuplicateSeller" };
+        let reason =
+            if matches!(found, ConsentProblem::OtherSeller { .. }) { "SellerMismatch" } else { "DuplicateSeller" };
         returned(ask, visitor, &pending, Some(Reason::new(reason)));
         return Ok(problem(shell(), found, Some(again(&pending))));
     }
@@ -419,7 +421,9 @@ mod tests {
 
     #[test]
     fn what_amazon_sends_back_is_taken_only_in_its_form() {
-        for (text, is) in [("A3TESTSELLER01", true), ("a3testseller01", false), ("A1", false), ("A3TEST SELLER", false), ("", false)] {
+        for (text, is) in
+            [("A3TESTSELLER01", true), ("a3testseller01", false), ("A1", false), ("A3TEST SELLER", false), ("", false)]
+        {
             assert_eq!(is_seller(text), is, "{text}");
         }
         for (text, is) in [("RHabc123", true), ("", false), ("a b", false), ("a\r\nb", false)] {

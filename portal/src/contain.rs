@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Action, Entry};
+use access::{Action, Entry, Index};
 use audit::{Change, EntityChange, Kind, Name};
 use axum::{
     body::Body,
@@ -169,9 +169,18 @@ pub(crate) async fn contain(
     }
     let portal = &ask.portal;
     match what {
-        What::Team => portal.contain("contain a Team", &*membership.object, &incident).await?,
-        What::Connection(_, connection) => portal.contain("contain a connection", &**connection, &incident).await?,
-        What::Token(_, token) => portal.contain("contain a token", &**token, &incident).await?,
+        What::Team => {
+            let newest = |index: &Index| index.teams.get(&membership.team).and_then(Entry::read).cloned();
+            portal.contain("contain a Team", &*membership.object, &incident, newest).await?;
+        }
+        What::Connection(name, connection) => {
+            let newest = |index: &Index| index.connections.get(name).and_then(Entry::read).cloned();
+            portal.contain("contain a connection", &**connection, &incident, newest).await?;
+        }
+        What::Token(name, token) => {
+            let newest = |index: &Index| index.runtime_tokens.get(name).and_then(Entry::read).cloned();
+            portal.contain("contain a token", &**token, &incident, newest).await?;
+        }
     }
     let name = what.name(membership);
     let incidents = Name::parse(&incident).into_iter().collect();

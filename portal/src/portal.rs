@@ -3,13 +3,12 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use access::Index;
-use arc_swap::ArcSwap;
 use audit::{Digest, Person, Recorder, Requester, Source};
 use axum::http::{HeaderMap, HeaderValue, header};
 use crds::{NamespacedReference, PortalSession, PortalUser, Role};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
-use process::{certificate::RoleCertificate, mail::EmailAddress, view::View};
+use process::{certificate::RoleCertificate, mail::EmailAddress, policies::Policies, view::View};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,8 +17,7 @@ use crate::{
     inputs::Inputs,
     keys::{Keys, hash},
     metrics::Counts,
-    network,
-    session,
+    network, session,
     sign_in::{Door, Post},
     users::Users,
 };
@@ -46,6 +44,7 @@ pub(crate) struct Portal {
     pub(crate) users: Arc<Users>,
     pub(crate) door: Door,
     pub(crate) post: Post,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) recorder: Recorder,
     pub(crate) activity: crate::activity::Source,
     pub(crate) counts: Counts,
@@ -196,8 +195,8 @@ impl Fields {
     }
 
     /// The value of a field that is there once; empty where it is not there, or twice.
-    pub(crate) fn one(&self, name: &str) -> &str {
-        let mut values = self.all(name);
+    pub(crate) fn one<'a>(&'a self, name: &str) -> &'a str {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (Some(value), None) => value,
             _ => "",

@@ -219,7 +219,8 @@ pub(crate) fn state(
     let is_ready = ready.is_some_and(|ready| ready.status == "True");
     let authorized = condition::is_true(&status.conditions, AUTHORIZED);
     let current = status.observed_generation == connection.metadata.generation;
-    let testing = crds::annotation::test(&connection.metadata).is_some_and(|value| status.tested.as_deref() != Some(value));
+    let testing =
+        crds::annotation::test(&connection.metadata).is_some_and(|value| status.tested.as_deref() != Some(value));
     let (exchange, failed) = match newest {
         None => (None, None),
         Some(input) => match input.status.state {
@@ -229,10 +230,16 @@ pub(crate) fn state(
         },
     };
     let steps = steps(newest, exchange, failed, authorized, is_ready, ready.map(|ready| ready.reason.as_str()));
-    let make = |tone, word: &str, summary: String, live| State { status: Status::new(tone, word), summary, steps, live };
+    let make =
+        |tone, word: &str, summary: String, live| State { status: Status::new(tone, word), summary, steps, live };
     if let Some(by) = contained.first() {
         let by = by.incidents.join(", ");
-        return make(Tone::Bad, "Contained", format!("Stopped by incident {by}. Nothing calls Amazon through it."), false);
+        return make(
+            Tone::Bad,
+            "Contained",
+            format!("Stopped by incident {by}. Nothing calls Amazon through it."),
+            false,
+        );
     }
     if exchange == Some(false) {
         return make(Tone::Wait, "Connecting", "The seller’s consent is being exchanged at Amazon.".to_owned(), true);
@@ -248,7 +255,8 @@ pub(crate) fn state(
             return make(Tone::Wait, "Testing", "Amazon is being asked whether it works.".to_owned(), true);
         }
         if let Some(input) = failed {
-            let summary = format!("It works with the consent from before. The newest was not taken: {}", refused(input));
+            let summary =
+                format!("It works with the consent from before. The newest was not taken: {}", refused(input));
             return make(Tone::Warn, "Works", summary, false);
         }
         if ends.is_some_and(|ends| ends - ENDS_SOON <= now) {
@@ -384,7 +392,12 @@ fn plain(reason: &str) -> Option<(Tone, &'static str, &'static str, bool)> {
 }
 
 /// How a RuntimeToken is.
-pub(crate) fn token_status(index: &Index, name: &NamespacedReference, token: &RuntimeToken, now: Timestamp) -> (Status, Option<String>) {
+pub(crate) fn token_status(
+    index: &Index,
+    name: &NamespacedReference,
+    token: &RuntimeToken,
+    now: Timestamp,
+) -> (Status, Option<String>) {
     use access::RuntimeTokenFault as Fault;
     if let Some(incidents) = crds::annotation::incidents(&token.metadata) {
         return (Status::new(Tone::Bad, "Contained"), Some(format!("By incident {}.", incidents.join(", "))));
@@ -399,10 +412,9 @@ pub(crate) fn token_status(index: &Index, name: &NamespacedReference, token: &Ru
             Status::new(Tone::Bad, "Issuer left"),
             Some("Who issued it may not any more, so it opens nothing. Issue another one.".to_owned()),
         ),
-        Some(Fault::Rotated) => (
-            Status::new(Tone::Bad, "Rotated"),
-            Some("What it opened was rotated since. Issue another one.".to_owned()),
-        ),
+        Some(Fault::Rotated) => {
+            (Status::new(Tone::Bad, "Rotated"), Some("What it opened was rotated since. Issue another one.".to_owned()))
+        }
         Some(fault) => (Status::new(Tone::Bad, "Refused"), Some(format!("The gateway refuses it: {fault}."))),
     }
 }
@@ -450,8 +462,14 @@ mod tests {
         assert_eq!(told(&verifying, Some(&accepted)), ("Verifying".into(), vec![Done, Done, Now, Later], true));
         let ready = connection(&[State::yes(AUTHORIZED, "Authorized", ""), State::yes(READY, "Ready", "")]);
         assert_eq!(told(&ready, Some(&accepted)), ("Ready".into(), vec![Done; 4], false));
-        let revoked = connection(&[State::no(AUTHORIZED, "AuthorizationRevoked", ""), State::no(READY, "AuthorizationRevoked", "")]);
-        assert_eq!(told(&revoked, Some(&accepted)), ("Consent withdrawn".into(), vec![Done, Done, Failed, Later], false));
+        let revoked = connection(&[
+            State::no(AUTHORIZED, "AuthorizationRevoked", ""),
+            State::no(READY, "AuthorizationRevoked", ""),
+        ]);
+        assert_eq!(
+            told(&revoked, Some(&accepted)),
+            ("Consent withdrawn".into(), vec![Done, Done, Failed, Later], false)
+        );
         let refused = code(Some(SealedCredentialState::Refused), "ConsentInterrupted");
         assert_eq!(told(&fresh, Some(&refused)), ("Not connected".into(), vec![Done, Failed, Later, Later], false));
         assert_eq!(told(&ready, Some(&refused)).0, "Works", "what worked before works on");

@@ -11,8 +11,8 @@ use crate::{
     act,
     answer::{Refusal, page, see_other},
     page::{
-        Accept, ConnectionRow, EndingToken, MemberRow, Members, NextStep, NoTeam, Status, TeamPage, TeamRow, Teams, Tone,
-        When,
+        Accept, ConnectionRow, EndingToken, MemberRow, Members, NextStep, NoTeam, Status, TeamPage, TeamRow, Teams,
+        Tone, When,
     },
     portal::{Ask, Membership, Visitor},
     shown,
@@ -183,9 +183,5 @@ pub(crate) fn members(ask: &Ask, membership: &Membership) -> Response<Body> {
     };
     let mut members: Vec<MemberRow> = membership.object.spec.members.iter().map(row).collect();
     members.sort_by(|a, b| a.email.cmp(&b.email));
-    page(&Members {
-        shell: shown::team_shell(ask, membership),
-        place: shown::place(membership),
-        members,
-    })
+    page(&Members { shell: shown::team_shell(ask, membership), place: shown::place(membership), members })
 }

@@ -20,7 +20,8 @@ use crate::{
     answer::{Refusal, found, page, page_with, see_other},
     keys::random,
     page::{
-        ClassChoice, ConnectionChoice, Field, LastUse, LifetimeChoice, MarketplaceChoice, OperationClass, Problem, TokenIssued, TokenNew, TokenRow, Tokens, Tone, When,
+        ClassChoice, ConnectionChoice, Field, LastUse, LifetimeChoice, MarketplaceChoice, OperationClass, Problem,
+        TokenIssued, TokenNew, TokenRow, Tokens, Tone, When,
     },
     portal::{Ask, Fields, Membership},
     shown,
@@ -128,12 +129,17 @@ fn form_page(ask: &Ask, membership: &Membership, form: &Fields, fresh: bool) -> 
         lifetimes.push(LifetimeChoice { label: words(max), value, selected: true });
     } else if lifetimes.iter().all(|life| !life.selected) {
         // A day, or the longest below that.
-        let at = lifetimes.iter().rposition(|life| ["1h", "8h", "24h"].contains(&life.value.as_str())).unwrap_or_default();
+        let at =
+            lifetimes.iter().rposition(|life| ["1h", "8h", "24h"].contains(&life.value.as_str())).unwrap_or_default();
         lifetimes[at].selected = true;
     }
     let class = |class: OperationClass| ClassChoice {
         class,
-        checked: if fresh { class == OperationClass::Read } else { form.all("operations").any(|one| one == class.as_str()) },
+        checked: if fresh {
+            class == OperationClass::Read
+        } else {
+            form.all("operations").any(|one| one == class.as_str())
+        },
     };
     TokenNew {
         shell: shown::team_shell(ask, membership),
@@ -248,7 +254,13 @@ fn wanted(ask: &Ask, membership: &Membership, form: &Fields, page: &mut TokenNew
     if life.is_none() {
         page.lifetime_error = Some(format!("Choose how long it works, at most {}.", page.limit));
     }
-    let wrong = [&page.name.error, &page.connection_error, &page.marketplaces_error, &page.operations_error, &page.lifetime_error];
+    let wrong = [
+        &page.name.error,
+        &page.connection_error,
+        &page.marketplaces_error,
+        &page.operations_error,
+        &page.lifetime_error,
+    ];
     if wrong.into_iter().any(Option::is_some) {
         return None;
     }

@@ -152,7 +152,8 @@ impl RoleCertificate {
         let issued = self.issued.load();
         let pem = |der: &CertificateDer<'_>| {
             let text = BASE64_STANDARD.encode(der);
-            let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
             format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
         };
         issued.authorities.iter().map(pem).collect()

@@ -38,7 +38,11 @@ pub(crate) fn hop(ask: &Ask, visitor: &Visitor) -> Result<Response<Body>, Refusa
         host: callback.host_str().unwrap_or_default().to_owned(),
         consents: choices(ask, visitor, seller.as_deref()),
         seller,
-        fields: FIELDS.into_iter().filter(|name| sent.has(name)).map(|name| (name.to_owned(), sent.text(name))).collect(),
+        fields: FIELDS
+            .into_iter()
+            .filter(|name| sent.has(name))
+            .map(|name| (name.to_owned(), sent.text(name)))
+            .collect(),
     };
     Ok(page_with(StatusCode::OK, &page, &vec![callback.origin().ascii_serialization()]))
 }

@@ -12,7 +12,10 @@ use axum::{
 use crds::{AmazonConnectionSpec, ConnectionDraft, CredentialField, NamespacedReference, PendingConsent, Region};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{CONSENT_LIFE, NO_TOKEN, State, application, callback_address, comes_back, connection, consent_address, remember, seal};
+use super::{
+    CONSENT_LIFE, NO_TOKEN, State, application, callback_address, comes_back, connection, consent_address, remember,
+    seal,
+};
 use crate::{
     act,
     answer::{Leave, Refusal, origin, page_with, see_other},
