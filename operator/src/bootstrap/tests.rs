@@ -88,9 +88,13 @@ fn path(kind: &str, name: &str) -> String {
 async fn a_first_start_makes_everything_and_later_ones_only_read_it() {
     let server = Server::default();
     let first = server.bootstrap().await.unwrap();
-    assert_eq!(*server.writes.lock().unwrap(), 6, "keyset, authority, sealing keys, evidence's key, public halves");
+    assert_eq!(
+        *server.writes.lock().unwrap(),
+        7,
+        "keyset, authority, sealing keys, evidence's key, the portal's keys, public halves"
+    );
     let again = server.bootstrap().await.unwrap();
-    assert_eq!(*server.writes.lock().unwrap(), 6);
+    assert_eq!(*server.writes.lock().unwrap(), 7);
     assert_eq!(again.evidence_key.public(), first.evidence_key.public());
     assert_eq!(again.keyset.cluster_id(), first.keyset.cluster_id());
     assert_eq!(again.authority.pem(), first.authority.pem());
