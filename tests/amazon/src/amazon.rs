@@ -2,6 +2,7 @@
 
 use crate::{
     Clock, Fault, Marketplace, Region, Secret, Seed, Seller, Switches,
+    consent::{self, Consents},
     ledger::{Call, Entry, Ledger},
     lwa,
     operations::{self, Asked, Operation},
@@ -37,6 +38,7 @@ pub(crate) struct Amazon {
     pub(crate) clock: Arc<Clock>,
     pub(crate) switches: Switches,
     pub(crate) ledger: Ledger,
+    pub(crate) consents: Consents,
     started: Timestamp,
     /// By access token; expired ones stay, so that they are told from garbage.
     issued: Mutex<HashMap<String, Issued>>,
@@ -69,6 +71,8 @@ enum Wanted<'a> {
     Token,
     Operation(&'static Operation, &'a str),
     Rotation,
+    /// Seller Central's consent page, which is neither of the two services.
+    Consent,
     Unknown,
 }
 
@@ -81,6 +85,9 @@ impl Wanted<'_> {
         if method == Method::POST && path == rotation::PATH {
             return Wanted::Rotation;
         }
+        if path.starts_with(consent::PREFIX) {
+            return Wanted::Consent;
+        }
         operations::find(method, path).map_or(Wanted::Unknown, |(operation, id)| Wanted::Operation(operation, id))
     }
 
@@ -89,6 +96,7 @@ impl Wanted<'_> {
             Wanted::Token => "lwa",
             Wanted::Operation(operation, _) => operation.name,
             Wanted::Rotation => rotation::NAME,
+            Wanted::Consent => "consent",
             Wanted::Unknown => "unknown",
         }
     }
@@ -102,6 +110,7 @@ impl Amazon {
             seed,
             clock,
             ledger: Ledger::default(),
+            consents: Consents::default(),
             issued: Mutex::default(),
             grantless: Mutex::default(),
         }
@@ -239,6 +248,11 @@ pub(crate) async fn answer(State(amazon): State<Arc<Amazon>>, request: Request) 
     }
     let entry = amazon.ledger.arrived(call);
 
+    if matches!(wanted, Wanted::Consent) {
+        let response = consent::answer(&amazon, &parts, body).await;
+        amazon.ledger.answered(entry, wanted.name(), response.status().as_u16());
+        return response;
+    }
     let state = amazon.switches.state();
     let token_wanted = matches!(wanted, Wanted::Token);
     let fault = if token_wanted { state.lwa } else { state.selling_partner };

@@ -8,6 +8,8 @@
 //! | `GET /control/switches` | [`crate::State`] |
 //! | `POST /control/switches` with a [`Change`] | [`crate::State`] after it, or 400 and `{"error"}` |
 //! | `POST /control/consents` with `{"seller"}` | `{"refreshToken"}`, a further one; 400 and `{"error"}` for a stranger |
+//! | `POST /control/codes` with `{"seller", "redirectUri"}` | `{"code"}`, as the consent page would give; likewise |
+//! | `GET /control/codes` | every code that was given, to be looked for where none may be |
 //! | `POST /control/reset` | 204; every switch back, ledger empty |
 
 use crate::{amazon::Amazon, switches::Change};
@@ -29,6 +31,7 @@ pub(crate) fn router(amazon: Arc<Amazon>) -> Router {
         .route("/control/tokens", get(async |State(amazon): Shared| Json(amazon.access_tokens())))
         .route("/control/switches", get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change))
         .route("/control/consents", post(consent))
+        .route("/control/codes", get(async |State(amazon): Shared| Json(amazon.consents.codes())).post(code))
         .route("/control/reset", post(async |State(amazon): Shared| amazon.reset()))
         .with_state(amazon)
 }
@@ -51,6 +54,20 @@ struct Consent {
 async fn consent(State(amazon): Shared, Json(Consent { seller }): Json<Consent>) -> Response {
     match amazon.switches.consent(&seller) {
         Ok(token) => Json(json!({ "refreshToken": token.expose() })).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CodeWanted {
+    seller: String,
+    redirect_uri: String,
+}
+
+async fn code(State(amazon): Shared, Json(CodeWanted { seller, redirect_uri }): Json<CodeWanted>) -> Response {
+    match amazon.code(&seller, &redirect_uri) {
+        Ok(code) => Json(json!({ "code": code.expose() })).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Authority, AuthorityError, Call, Clock, Counters, Identity, PostError, RotateError, Secret, Seed, SeedError,
-    Switches,
+    SwitchError, Switches,
     amazon::{self, Amazon},
     control, listener, rotation,
 };
@@ -181,6 +181,20 @@ impl Emulator {
     #[must_use]
     pub fn rotated_secrets(&self) -> Vec<Secret> {
         self.amazon.switches.rotated_secrets()
+    }
+
+    /// The code that the consent page would give for this seller.
+    ///
+    /// # Errors
+    /// When the seller is unknown.
+    pub fn code(&self, seller: &str, redirect_uri: &str) -> Result<Secret, SwitchError> {
+        self.amazon.code(seller, redirect_uri)
+    }
+
+    /// Every code that was given, to be looked for where none may be.
+    #[must_use]
+    pub fn codes(&self) -> Vec<String> {
+        self.amazon.consents.codes()
     }
 
     /// Its clock, which can be moved.

@@ -6,7 +6,8 @@
 //!
 //! | Served | Not served |
 //! |---|---|
-//! | LWA `refresh_token` and `client_credentials` grants | the other grants: `unsupported_grant_type` |
+//! | LWA `refresh_token`, `authorization_code` and `client_credentials` grants | the other grants: `unsupported_grant_type` |
+//! | Seller Central's consent page, with and without the log-in URI | signing in: the page asks which seller it is |
 //! | Application Management 2023-11-30 rotateApplicationClientSecret | the other grantless operations |
 //! | Sellers v1 getMarketplaceParticipations | everything else: 403, as Amazon answers unknown paths |
 //! | Orders v0 getOrders, getOrder, getOrderItems | restricted data tokens, so v0 never shows a buyer |
@@ -21,6 +22,7 @@ mod amazon;
 mod authority;
 mod catalog;
 mod clock;
+mod consent;
 mod control;
 mod emulator;
 mod goods;
@@ -41,6 +43,7 @@ mod trickle;
 
 pub use authority::{Authority, AuthorityError, Identity};
 pub use clock::Clock;
+pub use consent::Registration;
 pub use emulator::{Emulator, Listeners, StartError};
 pub use goods::{asin, order_id};
 pub use ledger::{Call, Counters};

@@ -2,6 +2,7 @@
 
 use crate::{
     amazon::Amazon,
+    consent::BadCode,
     ledger::Entry,
     rotation,
     seed::{Secret, Seller, token},
@@ -32,6 +33,10 @@ pub(crate) enum Denial {
     Scope,
     Client,
     Grant,
+    /// A code that is unknown, another client's, used or too old.
+    Code,
+    /// A code that was given for another redirect URI (assumed).
+    RedirectUri,
     /// A switch says so, or there is no randomness.
     Failure(StatusCode),
 }
@@ -58,6 +63,16 @@ impl IntoResponse for Denial {
                 "The request has an invalid grant parameter : refresh_token. User may have revoked or didn't grant the \
                  permission."
                     .to_owned(),
+            ),
+            Self::Code => (
+                StatusCode::BAD_REQUEST,
+                "invalid_grant",
+                "The request has an invalid grant parameter : code".to_owned(),
+            ),
+            Self::RedirectUri => (
+                StatusCode::BAD_REQUEST,
+                "invalid_grant",
+                "The request has an invalid grant parameter : redirect_uri".to_owned(),
             ),
             Self::Failure(StatusCode::SERVICE_UNAVAILABLE) => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -100,6 +115,21 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
     let grant_type = required("grant_type")?;
     match grant_type.as_str() {
         "refresh_token" => {}
+        "authorization_code" => {
+            let [code, client, secret] = [required("code")?, required("client_id")?, required("client_secret")?];
+            if !amazon.switches.is_secret(client, secret) {
+                return Err(Denial::Client);
+            }
+            let redirect_uri = given.get("redirect_uri").map(String::as_str);
+            let taken = amazon.consents.take(code, client, redirect_uri, amazon.clock.now());
+            let seller = taken.map_err(|bad| match bad {
+                BadCode::Code => Denial::Code,
+                BadCode::RedirectUri => Denial::RedirectUri,
+            })?;
+            let seller = amazon.seed.sellers.iter().find(|one| one.seller_id == seller).ok_or(Denial::Code)?;
+            let refresh_token = amazon.switches.authorize(seller);
+            return access_token(amazon, entry, seller, refresh_token);
+        }
         "client_credentials" => {
             let [scope, client, secret] = [required("scope")?, required("client_id")?, required("client_secret")?];
             if !amazon.switches.is_secret(client, secret) {
@@ -132,19 +162,23 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
     };
     let authorized = |seller: &&Seller| gave(seller) && seller.client_id == *client;
     let seller = amazon.seed.sellers.iter().find(authorized).ok_or(Denial::Grant)?;
+    access_token(amazon, entry, seller, Secret::new(refresh_token))
+}
+
+/// An access token made with a refresh token of the seller's, which is given back with it.
+fn access_token(amazon: &Amazon, entry: Entry, seller: &Seller, made_with: Secret) -> Result<Value, Denial> {
     amazon.ledger.note(entry, |call| call.seller = Some(seller.seller_id.clone()));
     let number = amazon.switches.grant(&seller.seller_id).ok_or(Denial::Grant)?;
-    let made_with = Secret::new(refresh_token);
     if amazon.switches.is_ended(&made_with) {
         return Err(Denial::Grant);
     }
 
     amazon.switches.used(&made_with);
     let access_token = token("Atza").map_err(|_| Denial::Failure(StatusCode::INTERNAL_SERVER_ERROR))?;
-    amazon.issue(&access_token, seller, number, made_with);
+    amazon.issue(&access_token, seller, number, made_with.clone());
     Ok(json!({
         "access_token": access_token,
-        "refresh_token": refresh_token,
+        "refresh_token": made_with,
         "token_type": "bearer",
         "expires_in": ACCESS_TOKEN_SECONDS,
     }))

@@ -216,6 +216,11 @@ pub(crate) fn token(prefix: &str) -> Result<Secret, getrandom::Error> {
     Ok(Secret(format!("{prefix}|{text}")))
 }
 
+/// So many letters and digits of an alphabet of 32.
+pub(crate) fn random_capitals(length: usize) -> Result<String, getrandom::Error> {
+    random_characters(length, CAPITALS)
+}
+
 fn random_text(length: usize, alphabet: &[u8]) -> Result<String, SeedError> {
     random_characters(length, alphabet).map_err(SeedError::Random)
 }

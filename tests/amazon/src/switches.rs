@@ -1,8 +1,9 @@
 //! Faults a test turns on and off while the emulator runs.
 
 use crate::{
+    consent::Registration,
     rotation::{Queue, Rotation},
-    seed::{Secret, Seed},
+    seed::{Secret, Seed, Seller},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct Change {
     pub queues: BTreeMap<String, Option<Queue>>,
     /// By client id: how rotation behaves.
     pub rotations: BTreeMap<String, Rotation>,
+    /// By client id: what is registered of the application for its sellers' consent; `null` for nothing.
+    pub registrations: BTreeMap<String, Option<Registration>>,
     /// Moves the emulator's clock ahead, so that access tokens expire (3600 s).
     pub advance_seconds: u32,
 }
@@ -93,6 +96,8 @@ pub struct State {
     pub enrolled: BTreeSet<String>,
     /// By client id: how rotation behaves, where it is not as usual.
     pub rotations: BTreeMap<String, Rotation>,
+    /// By client id: what is registered for consent.
+    pub registrations: BTreeMap<String, Registration>,
 }
 
 /// Why a change was refused; nothing of it took effect.
@@ -180,7 +185,8 @@ impl Switches {
         if let Some(unknown) = sellers.find(|id| !self.0.sellers.contains(*id)) {
             return Err(SwitchError::Seller(unknown.clone()));
         }
-        let mut clients = change.client_secrets.keys().chain(change.queues.keys()).chain(change.rotations.keys());
+        let clients = change.client_secrets.keys().chain(change.queues.keys()).chain(change.rotations.keys());
+        let mut clients = clients.chain(change.registrations.keys());
         if let Some(unknown) = clients.find(|id| !self.0.secrets.contains_key(*id)) {
             return Err(SwitchError::Client(unknown.clone()));
         }
@@ -223,6 +229,12 @@ impl Switches {
                 None => drop(now.queues.remove(&client)),
             }
         }
+        for (client, registration) in change.registrations {
+            match registration {
+                Some(registration) => drop(now.state.registrations.insert(client, registration)),
+                None => drop(now.state.registrations.remove(&client)),
+            }
+        }
         now.state.enrolled = now.queues.keys().cloned().collect();
         now.state.rotations.extend(change.rotations);
         now.state.rotations.retain(|_, rotation| *rotation != Rotation::default());
@@ -253,6 +265,29 @@ impl Switches {
         let token = crate::seed::token("Atzr").expect("the operating system gives random bytes");
         self.now().consents.entry(seller.to_owned()).or_default().push(token.clone());
         Ok(token)
+    }
+
+    /// The seller consents by the consent page: a further refresh token. After a revocation the grant works again, and none
+    /// of the refresh tokens before does.
+    pub(crate) fn authorize(&self, seller: &Seller) -> Secret {
+        let mut now = self.now();
+        if now.state.revoked.remove(&seller.seller_id) {
+            let before = now.consents.get(&seller.seller_id).cloned().unwrap_or_default();
+            now.ended.extend(before.into_iter().chain([seller.refresh_token.clone()]));
+        }
+        drop(now);
+        self.consent(&seller.seller_id).unwrap_or_else(|_| seller.refresh_token.clone())
+    }
+
+    /// What is registered of an application.
+    pub(crate) fn registration(&self, client: &str) -> Registration {
+        self.now().state.registrations.get(client).cloned().unwrap_or_default()
+    }
+
+    /// Every further refresh token that there is, to be looked for where none may be.
+    #[must_use]
+    pub fn consented(&self) -> Vec<Secret> {
+        self.now().consents.values().flatten().cloned().collect()
     }
 
     /// Whether a seller consented again with this refresh token.

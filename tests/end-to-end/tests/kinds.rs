@@ -74,6 +74,13 @@ fn at_creation() -> Vec<Case> {
         ("SealedCredential", "/spec/field", json!("ClientSecret"), "an AmazonApplication has a ClientSecret"),
         ("SealedCredential", "/spec/for/kind", json!("AmazonApplication"), "an AmazonApplication has a ClientSecret"),
         ("SealedCredential", "/spec/ciphertext", json!("+/=="), "should match"),
+        ("SealedCredential", "/spec/field", json!("AuthorizationCode"), "consent: an AuthorizationCode needs it"),
+        ("SealedCredential", "/spec/consent", json!({ "sellingPartnerId": "A1EXAMPLE00001" }), "nothing else has it"),
+        ("SealedCredential", "/spec/consent", json!({ "sellingPartnerId": "x" }), "should match"),
+        ("AmazonApplication", "/spec/redirectUri", json!("http://portal.example/"), "should match"),
+        ("AmazonApplication", "/spec/redirectUri", json!("https://portal.example/#a"), "should match"),
+        ("AmazonApplication", "/spec/redirectUri", json!("https://me@portal.example/"), "should match"),
+        ("AmazonApplication", "/spec/loginUri", json!("https://portal.example/a b"), "should match"),
         ("Incident", "/spec/severity", json!("Bad"), "Unsupported value"),
         ("Incident", "/spec/detectedAt", json!("yesterday"), "date-time"),
         ("Incident", "/spec/title", json!(""), "should be at least 1 chars"),
@@ -83,6 +90,8 @@ fn at_creation() -> Vec<Case> {
         ("Incident", "/spec/closed/rootCause", json!(""), "should be at least 1 chars"),
         ("Incident", "/spec/phase", json!("Closed"), "unknown field"),
         ("StoredCredential", "/spec/generation", json!(0), "should be greater than or equal to 1"),
+        ("StoredCredential", "/spec/field", json!("AuthorizationCode"), "a code is exchanged, never stored"),
+        ("StoredCredential", "/spec/sellingPartnerId", json!("x"), "should match"),
     ];
     for kind in
         ["Team", "AmazonApplication", "AmazonConnection", "AgentGrant", "RuntimeToken", "SealedCredential", "Incident"]

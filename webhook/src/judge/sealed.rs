@@ -2,11 +2,11 @@
 //! operator can tell.
 
 use access::Entry;
-use crds::{CredentialOwnerKind, SealedCredential, annotation};
+use crds::{AmazonConnection, Consent, CredentialOwnerKind, SealedCredential, annotation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
-use super::{Findings, World, beside};
+use super::{Findings, World, beside, readable};
 
 pub(super) fn look(world: &World<'_>, sealed: &SealedCredential, found: &mut Findings) {
     let of = &sealed.spec.r#for;
@@ -30,6 +30,9 @@ pub(super) fn look(world: &World<'_>, sealed: &SealedCredential, found: &mut Fin
         (Ok(_), Some(_)) => {}
     }
     let target = beside(&sealed.metadata, name);
+    if let Some(consent) = &sealed.spec.consent {
+        look_at_consent(world, readable(world.index.connections.get(&target)), consent, found);
+    }
     let target = match of.kind {
         CredentialOwnerKind::AmazonApplication => meta(world.index.applications.get(&target)),
         CredentialOwnerKind::AmazonConnection => meta(world.index.connections.get(&target)),
@@ -41,6 +44,26 @@ pub(super) fn look(world: &World<'_>, sealed: &SealedCredential, found: &mut Fin
             found.warn(format!("spec.for: {kind} {name} is contained by {incidents}; it waits until that is restored"));
         }
         Some(None) => {}
+    }
+}
+
+/// Of a code, which waits for nothing longer than five minutes. Whether its seller is the right one the operator says in the
+/// status, where whoever consented looks.
+fn look_at_consent(world: &World<'_>, connection: Option<&AmazonConnection>, consent: &Consent, found: &mut Findings) {
+    let Some(connection) = connection else { return };
+    let name = &connection.spec.application_ref;
+    let Some(application) = readable(world.index.applications.get(name)) else {
+        found.warn(format!(
+            "spec.for: AmazonApplication {name} of the connection is not there (yet); without it the code is of no use after \
+             five minutes"
+        ));
+        return;
+    };
+    if consent.redirect_uri.is_some() && consent.redirect_uri != application.spec.redirect_uri {
+        found.warn(format!(
+            "spec.consent.redirectUri: it is not spec.redirectUri of AmazonApplication {name}; the code will be refused \
+             until they are the same"
+        ));
     }
 }
 

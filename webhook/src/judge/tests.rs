@@ -352,6 +352,48 @@ fn an_input_is_refused_that_no_key_of_the_cluster_opens() {
 }
 
 #[test]
+fn of_a_code_is_said_what_makes_it_useless_in_minutes() {
+    let key = seal::PrivateKey::generate();
+    let keys = SealingKeys { all: [key.id()].into(), current: key.id() };
+    let text = |field| {
+        let binding = seal::Binding { namespace: "acme", kind: "AmazonConnection", name: "na", field };
+        seal::seal_input(key.public(), &binding, 1, b"fake").unwrap()
+    };
+    let code = |redirect: Option<&str>| {
+        let mut consent = json!({ "sellingPartnerId": "A1EXAMPLE00001" });
+        if let Some(redirect) = redirect {
+            consent["redirectUri"] = json!(redirect);
+        }
+        let spec = json!({
+            "for": { "kind": "AmazonConnection", "name": "na" }, "field": "AuthorizationCode", "consent": consent,
+            "ciphertext": text("AuthorizationCode"),
+        });
+        object("SealedCredential", "acme", spec)
+    };
+    let mut index = index();
+    let verdict = |index: &Index, subject: &Subject| {
+        let keys = Some(&keys);
+        let world = World { index, sealing_keys: keys, account_exists: None, allow_endpoints: false, now: now() };
+        judge(&world, subject, None)
+    };
+    let callback = "https://portal.example/amazon/callback";
+    demand_warning(&verdict(&index, &code(None)), "", "none was sent");
+    demand_warning(
+        &verdict(&index, &code(Some(callback))),
+        "is not spec.redirectUri of AmazonApplication",
+        "none here",
+    );
+    let connection = index.connections.get(&named("acme", "na")).unwrap().read().unwrap();
+    let name = connection.spec.application_ref.clone();
+    let mut application = crds::AmazonApplication::clone(index.applications.get(&name).unwrap().read().unwrap());
+    application.spec.redirect_uri = Some(callback.to_owned());
+    index.applications.insert_mut(name.clone(), Entry::Read(Arc::new(application)));
+    demand_warning(&verdict(&index, &code(Some(callback))), "", "the same");
+    index.applications.remove_mut(&name);
+    demand_warning(&verdict(&index, &code(Some(callback))), "of the connection is not there (yet)", "gone");
+}
+
+#[test]
 fn a_fault_that_was_let_in_before_does_not_lock_the_rest() {
     let faulty = connection("dark", |spec| spec["operations"] = json!({ "allow": ["retiredOperation"] }));
     let renamed = connection("dark", |spec| {

@@ -12,6 +12,7 @@ mod guard;
 mod incidents;
 mod kinds;
 mod object;
+mod operator;
 mod rotate;
 mod stored;
 
@@ -71,7 +72,7 @@ fn account(role: &str) -> String {
 }
 
 /// All of them, by subject.
-fn subjects() -> [(&'static str, Vec<Policy>); 10] {
+fn subjects() -> [(&'static str, Vec<Policy>); 11] {
     [
         ("annotations", annotations::policies()),
         ("contain", contain::policies()),
@@ -81,6 +82,7 @@ fn subjects() -> [(&'static str, Vec<Policy>); 10] {
         ("guard", guard::policies()),
         ("incidents", incidents::policies()),
         ("kinds", kinds::policies()),
+        ("operator", operator::policies()),
         ("rotate", rotate::policies()),
         ("stored", stored::policies()),
     ]

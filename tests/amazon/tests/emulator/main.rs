@@ -1,6 +1,7 @@
 //! The emulator through its real listeners, as its callers meet it.
 
 mod answers;
+mod consent;
 mod control;
 mod login;
 mod models;

@@ -55,6 +55,37 @@ fn only_the_operator_writes_stored_credentials_and_who_may_restore_a_backup_ever
     kubectl.run(&["delete", "namespace", "stored", "--timeout=60s"]).unwrap();
 }
 
+#[test]
+fn the_operator_deletes_codes_that_the_portal_made_and_no_other_input() {
+    let place = place();
+    place.kubectl().run(&["create", "namespace", "codes"]).unwrap();
+    let input = |name: &str, field: &str, label: Option<&str>| {
+        let mut input = changed(&good("SealedCredential"), "/metadata/name", json!(name));
+        input["spec"]["field"] = json!(field);
+        if field == "AuthorizationCode" {
+            input["spec"]["consent"] = json!({ "sellingPartnerId": "A1EXAMPLE00001" });
+        }
+        if let Some(label) = label {
+            input["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": label, "a": "b" });
+        }
+        place.create("codes", &input);
+    };
+    let operator = role("operator");
+    for (name, field, label) in [
+        ("pasted", "RefreshToken", Some("openteam-portal")),
+        ("by-hand", "AuthorizationCode", None),
+        ("by-flux", "AuthorizationCode", Some("flux")),
+        ("by-nobody", "AuthorizationCode", Some("")),
+    ] {
+        input(name, field, label);
+        let words = ["delete", "--wait=false", "sealedcredential", name, "-n", "codes"];
+        place.refused(&operator, &words, None, "the operator deletes an AuthorizationCode with the label");
+        place.done(GITOPS, &words, None);
+    }
+    input("by-the-portal", "AuthorizationCode", Some("openteam-portal"));
+    place.done(&operator, &["delete", "sealedcredential", "by-the-portal", "-n", "codes"], None);
+}
+
 fn condition(kind: &str, status: &str) -> Value {
     let at = "2026-01-01T00:00:00Z";
     json!({ "type": kind, "status": status, "reason": "Tried", "message": "", "lastTransitionTime": at })
