@@ -124,6 +124,14 @@ impl Tenant<'_> {
         format!("{role:?}@{}.example", self.name).to_lowercase()
     }
 
+    /// Changes who belongs to the Team.
+    pub fn change_members(&self, change: impl FnOnce(&mut Vec<Member>)) {
+        let mut team: Team = self.house.read(&self.name, &self.name);
+        change(&mut team.spec.members);
+        team.metadata = meta(&self.name, &self.name);
+        self.house.apply(&team);
+    }
+
     fn add_team(&self) {
         let member = |role| Member { email: self.member(role), role };
         let members = [Role::Owner, Role::Member, Role::Viewer].map(member).to_vec();

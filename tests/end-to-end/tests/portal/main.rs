@@ -1,6 +1,10 @@
 //! People at the portal, with a real browser, a real mail server and an Ingress before it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod containing;
 mod mailbox;
+mod signing_in;
+mod teams;
+mod tokens;
 mod watching;
 mod z_afterwards;
