@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::{Fault, Field, Marketplace, Place, Shell, Status, When, parts::faults};
+use super::{Fault, Field, Marketplace, Place, Shell, Status, Tone, When, parts::faults};
 
 /// `GET …/connections/{name}`.
 #[derive(Clone, Debug, Template)]
@@ -58,6 +58,15 @@ pub struct Connection {
 impl Connection {
     fn path(&self) -> String {
         format!("{}/connections/{}", self.place.path(), self.name)
+    }
+
+    /// A consent that works is not what people come for.
+    fn consent_class(&self) -> &'static str {
+        if self.status.tone == Tone::Good { "" } else { "main" }
+    }
+
+    fn consent_label(&self) -> &'static str {
+        if self.authorized.is_some() { "Consent again at Amazon" } else { "Go to Amazon’s consent page" }
     }
 
     fn faults(&self) -> Vec<Fault> {

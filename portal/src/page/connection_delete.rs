@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Fault, Field, Place, Shell, parts::faults};
+use super::{Field, Place, Shell};
 
 /// `GET …/connections/{name}/delete`: what breaks; posts `confirm` there.
 #[derive(Clone, Debug, Default, Template)]
@@ -27,9 +27,5 @@ pub struct ConnectionDelete {
 impl ConnectionDelete {
     fn path(&self) -> String {
         format!("{}/connections/{}", self.place.path(), self.name)
-    }
-
-    fn faults(&self) -> Vec<Fault> {
-        faults([("confirm", &self.confirm.error)])
     }
 }

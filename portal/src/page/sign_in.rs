@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Fault, Field, Shell, parts::faults};
+use super::{Field, Shell};
 
 /// Asks for the address. `GET /sign-in`; posts `email` and `next` there.
 #[derive(Clone, Debug, Default, Template)]
@@ -14,12 +14,6 @@ pub struct SignIn {
     pub email: Field,
     /// Where the person wanted to go; sent along as `next`.
     pub next: Option<String>,
-}
-
-impl SignIn {
-    fn faults(&self) -> Vec<Fault> {
-        faults([("email", &self.email.error)])
-    }
 }
 
 /// Asks for the code. `GET /sign-in/code`; posts `code` there. Says the same for every address.
@@ -34,12 +28,6 @@ pub struct SignInCode {
     pub minutes: u32,
     /// The code typed, with what is wrong. The value is never shown again.
     pub code: Field,
-}
-
-impl SignInCode {
-    fn faults(&self) -> Vec<Fault> {
-        faults([("code", &self.code.error)])
-    }
 }
 
 /// Why nobody can sign in here now.

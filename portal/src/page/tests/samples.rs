@@ -704,7 +704,8 @@ fn others(texts: Texts) -> Vec<Sample> {
         ..public.clone()
     };
     let error = |name: &str, problem: Problem| {
-        let (shell, reference) = (shell(texts), Some(texts("0198f7a2-7c1e-7d2a-9d0e-3c1d2e4f5a6b")));
+        let (mut shell, reference) = (shell(texts), Some(texts("0198f7a2-7c1e-7d2a-9d0e-3c1d2e4f5a6b")));
+        shell.team = Some(Place { role: "Viewer".into(), may_contain: false, ..place(texts) });
         sample(name, &ErrorPage { shell, problem, back: None, reference })
     };
     let text = || texts("Load the page again and repeat what you did.");
