@@ -1,9 +1,12 @@
-//! Where a seller consents.
+//! Where a seller consents, and whether one has already.
 
 use amazon::{Marketplace, Region};
-use crds::{AmazonApplication, AmazonConnectionSpec};
+use crds::{
+    AmazonApplication, AmazonConnection, AmazonConnectionSpec, NamespacedReference,
+    condition::{AUTHORIZED, is_true},
+};
 
-use crate::endpoint::own_endpoints;
+use crate::{Index, endpoint::own_endpoints};
 
 /// Amazon's consent page for a connection: Seller Central of the first of its marketplaces that is known, else of the first
 /// of its region; one consent covers the region (SP-API documentation, "Website authorization workflow"). An application in
@@ -37,6 +40,36 @@ fn seller_central(connection: &AmazonConnectionSpec) -> &'static str {
     };
     let known = connection.marketplace_ids.iter().find_map(|id| Marketplace::by_id(id));
     known.filter(|known| known.region == region).map_or(default, |known| known.seller_central)
+}
+
+/// Another connection that Amazon accepts of this seller, by the same application in the same region: a second one would be
+/// the same grant under another name. `name` itself does not count.
+#[must_use]
+pub fn same_seller<'a>(
+    index: &'a Index,
+    application: &NamespacedReference,
+    region: crds::Region,
+    sandbox: bool,
+    seller: &str,
+    name: &NamespacedReference,
+) -> Option<(&'a NamespacedReference, &'a AmazonConnection)> {
+    let all = index.connections.iter().filter_map(|(other, entry)| Some((other, entry.read()?.as_ref())));
+    let mut found = all.filter(|(other, connection)| {
+        let spec = &connection.spec;
+        *other != name
+            && spec.application_ref == *application
+            && (spec.region, spec.sandbox) == (region, sandbox)
+            && connection.selling_partner_id() == Some(seller)
+            && connection.status.as_ref().is_some_and(|status| is_true(&status.conditions, AUTHORIZED))
+    });
+    let first = found.next()?;
+    // One that whoever asks may see says more than one that they may not.
+    Some(
+        found
+            .find(|(other, _)| other.namespace == name.namespace)
+            .filter(|_| first.0.namespace != name.namespace)
+            .unwrap_or(first),
+    )
 }
 
 #[cfg(test)]
@@ -76,7 +109,9 @@ mod tests {
     #[test]
     fn a_draft_says_so_and_an_own_address_counts_only_where_that_is_allowed() {
         let na = connection(crds::Region::Na, &["ATVPDKIKX0DER"]);
-        assert!(consent_page(&na, &application(true), false).ends_with("?application_id=amzn1.sp.solution.1&version=beta"));
+        assert!(
+            consent_page(&na, &application(true), false).ends_with("?application_id=amzn1.sp.solution.1&version=beta")
+        );
         let mut elsewhere = application(false);
         let consent = Some("https://emulator.example".to_owned());
         elsewhere.spec.endpoints = Some(crds::Endpoints { consent, ..crds::Endpoints::default() });

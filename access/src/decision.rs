@@ -304,7 +304,7 @@ fn operation<'q>(request: &Request<'q>, connection: &AmazonConnection) -> Result
         return Err(Refusal::NeverServed { operation: operation.name(), why });
     }
     if let Some(seller) = found.parameter("sellerId")
-        && connection.spec.selling_partner_id.as_deref() != Some(seller.decoded.as_ref())
+        && connection.selling_partner_id() != Some(seller.decoded.as_ref())
     {
         return Err(Refusal::Path("its sellerId is not the connection's sellingPartnerId".to_owned()));
     }

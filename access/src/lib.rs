@@ -22,7 +22,7 @@ mod runtime_token;
 pub mod scope;
 
 pub use caller::Caller;
-pub use consent::consent_page;
+pub use consent::{consent_page, same_seller};
 pub use containment::{Containment, contained};
 pub use credential::{CredentialAuthorized, decide_credential, still_given};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connection, usable_connections};

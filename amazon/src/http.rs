@@ -142,7 +142,7 @@ pub enum RetryCause {
     /// No full answer within the time allowed.
     #[error("no answer from amazon in time")]
     Timeout,
-    /// No connection: name, network or TLS.
+    /// No connection: name, network or TLS. Nothing was sent.
     #[error("amazon could not be reached")]
     Connect(#[source] Arc<reqwest::Error>),
     /// The connection broke.
@@ -172,10 +172,11 @@ impl RetryCause {
 impl From<reqwest::Error> for RetryCause {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        if error.is_timeout() {
-            Self::Timeout
-        } else if error.is_connect() {
+        // First: a connection that did not come about in time carried nothing either.
+        if error.is_connect() {
             Self::Connect(Arc::new(error))
+        } else if error.is_timeout() {
+            Self::Timeout
         } else {
             Self::Broken(Arc::new(error))
         }

@@ -1,4 +1,5 @@
-//! Login with Amazon: a refresh token for an access token, or the application's own secret for a grantless one.
+//! Login with Amazon: a refresh token for an access token, the application's own secret for a grantless one, and the code of
+//! a consent for a refresh token.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -56,11 +57,12 @@ pub struct LwaClient {
     http: reqwest::Client,
 }
 
-/// Why there is no access token. None holds anything secret, nor Amazon's own words.
+/// Why there is no token. None holds anything secret, nor Amazon's own words.
 #[derive(Debug, Clone, Error)]
 pub enum LwaError {
-    /// The seller took the authorization back, or it ran out: only a new consent helps.
-    #[error("login with amazon refused the refresh token")]
+    /// The seller took the authorization back, or it ran out; of a code, that it was used before, is too old or is another
+    /// application's: only a new consent helps.
+    #[error("login with amazon refused the refresh token or code")]
     InvalidGrant,
     /// The application's secret is wrong or expired, for all its sellers.
     #[error("login with amazon refused the application's id or secret")]
@@ -87,6 +89,9 @@ pub enum RefusedCode {
     UnsupportedGrantType,
     #[error("access_denied")]
     AccessDenied,
+    /// One of the others, about the redirect URI.
+    #[error("redirect_uri")]
+    RedirectUri,
     #[error("an unknown code")]
     Unknown,
 }
@@ -129,7 +134,7 @@ impl LwaClient {
         // For traces: the target is that of `process::traces`, which this crate does not know.
         let span = tracing::info_span!(target: "openteam_trace", "lwa refresh", otel.kind = "client",
             http.response.status_code = Empty, otel.status_code = Empty);
-        self.traced(span, endpoint, form).await
+        self.traced(span, endpoint, form, read_token).await
     }
 
     /// Asks for an access token of the application itself, without a seller; also the proof that its secret is right. One
@@ -154,18 +159,48 @@ impl LwaClient {
         ]);
         let span = tracing::info_span!(target: "openteam_trace", "lwa grantless", otel.kind = "client",
             http.response.status_code = Empty, otel.status_code = Empty);
-        self.traced(span, endpoint, form).await
+        self.traced(span, endpoint, form, read_token).await
     }
 
-    async fn traced(&self, span: Span, endpoint: &Endpoint, form: Bytes) -> Result<AccessToken, LwaError> {
-        let answered = self.ask(endpoint, form).instrument(span.clone()).await;
+    /// Exchanges the code of a seller's consent for a refresh token. One request, at most 10 s; a code is good once, so that
+    /// nothing is to be repeated unless it surely was not sent ([`RetryCause::Connect`]). The access token that comes with it
+    /// is not kept.
+    ///
+    /// `redirect_uri` is the one that was sent to Amazon's consent page, if any was.
+    ///
+    /// # Errors
+    ///
+    /// [`LwaError`] as for [`Self::refresh`]; of [`RefusedCode::RedirectUri`] that it is not the one of the consent.
+    pub async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        client_id: &str,
+        client_secret: &SecretString,
+        code: &SecretString,
+        redirect_uri: Option<&str>,
+    ) -> Result<SecretString, LwaError> {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.expose_secret()),
+            ("client_id", client_id),
+            ("client_secret", client_secret.expose_secret()),
+        ];
+        fields.extend(redirect_uri.map(|uri| ("redirect_uri", uri)));
+        let form = form(&fields);
+        let span = tracing::info_span!(target: "openteam_trace", "lwa exchange", otel.kind = "client",
+            http.response.status_code = Empty, otel.status_code = Empty);
+        self.traced(span, endpoint, form, read_refresh_token).await
+    }
+
+    async fn traced<T>(&self, span: Span, endpoint: &Endpoint, form: Bytes, read: Read<T>) -> Result<T, LwaError> {
+        let answered = self.ask(endpoint, form, read).instrument(span.clone()).await;
         if answered.is_err() {
             span.record("otel.status_code", "ERROR");
         }
         answered
     }
 
-    async fn ask(&self, endpoint: &Endpoint, form: Bytes) -> Result<AccessToken, LwaError> {
+    async fn ask<T>(&self, endpoint: &Endpoint, form: Bytes, read: Read<T>) -> Result<T, LwaError> {
         let answer = self
             .http
             .post(endpoint.or_path(LWA_TOKEN_PATH))
@@ -179,13 +214,16 @@ impl LwaClient {
         Span::current().record("http.response.status_code", status);
         let body = http::body(answer, ANSWER_LIMIT_BYTES).await.map_err(LwaError::Retry)?;
         match status {
-            200 => read_token(&body).map_err(|why| LwaError::Retry(RetryCause::Nonsense(why))),
+            200 => read(&body).map_err(|why| LwaError::Retry(RetryCause::Nonsense(why))),
             400..=499 => Err(read_refusal(status, &body)),
             500..=599 => Err(LwaError::Retry(RetryCause::Server(status))),
             _ => Err(LwaError::Retry(RetryCause::Nonsense("its status"))),
         }
     }
 }
+
+/// Reads a success, or says why it is none.
+type Read<T> = fn(&[u8]) -> Result<T, &'static str>;
 
 /// A form body that is wiped when it has been sent.
 fn form(fields: &[(&str, &str)]) -> Bytes {
@@ -213,20 +251,35 @@ fn read_token(body: &[u8]) -> Result<AccessToken, &'static str> {
         expires_in: u64,
     }
     let granted: Granted<'_> = serde_json::from_slice(body).map_err(|_| "it is not a token answer")?;
-    let token = Zeroizing::new(granted.access_token.into_owned());
-    if token.is_empty() || token.len() > TOKEN_LIMIT_BYTES {
-        return Err("the length of its token");
-    }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the characters of its token");
-    }
+    let token = token_text(granted.access_token)?;
     if granted.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err("the type of its token");
     }
     if !(1..=EXPIRY_LIMIT_SECONDS).contains(&granted.expires_in) {
         return Err("the lifetime of its token");
     }
-    Ok(AccessToken { token: SecretString::from(token.as_str()), expires_in: Duration::from_secs(granted.expires_in) })
+    Ok(AccessToken { token, expires_in: Duration::from_secs(granted.expires_in) })
+}
+
+fn read_refresh_token(body: &[u8]) -> Result<SecretString, &'static str> {
+    #[derive(Deserialize)]
+    struct Granted<'a> {
+        #[serde(borrow)]
+        refresh_token: Cow<'a, str>,
+    }
+    let granted: Granted<'_> = serde_json::from_slice(body).map_err(|_| "it has no refresh token")?;
+    token_text(granted.refresh_token)
+}
+
+fn token_text(text: Cow<'_, str>) -> Result<SecretString, &'static str> {
+    let token = Zeroizing::new(text.into_owned());
+    if token.is_empty() || token.len() > TOKEN_LIMIT_BYTES {
+        return Err("the length of its token");
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the characters of its token");
+    }
+    Ok(SecretString::from(token.as_str()))
 }
 
 /// RFC 6749 section 5.2. An answer without a code is not from Login with Amazon but from something in between.
@@ -235,6 +288,8 @@ fn read_refusal(status: u16, body: &[u8]) -> LwaError {
     struct Refusal<'a> {
         #[serde(borrow)]
         error: Cow<'a, str>,
+        #[serde(borrow)]
+        error_description: Option<Cow<'a, str>>,
     }
     if status == 429 {
         return LwaError::Retry(RetryCause::Throttled);
@@ -242,6 +297,11 @@ fn read_refusal(status: u16, body: &[u8]) -> LwaError {
     let Ok(refusal) = serde_json::from_slice::<Refusal<'_>>(body) else {
         return LwaError::Retry(RetryCause::Nonsense("it is not a refusal either"));
     };
+    // Which of the codes comes with it is told nowhere, but what the parameter is called every refusal says.
+    let about_redirect = refusal.error_description.is_some_and(|it| it.contains("redirect_uri"));
+    if about_redirect && ["invalid_grant", "invalid_request"].contains(&refusal.error.as_ref()) {
+        return LwaError::Refused(RefusedCode::RedirectUri);
+    }
     let code = match refusal.error.as_ref() {
         "invalid_grant" => return LwaError::InvalidGrant,
         "invalid_client" => return LwaError::InvalidClient,
@@ -346,6 +406,60 @@ mod tests {
              &client_id=amzn1.application-oa2-client.example\
              &client_secret=not%20a%20real%20secret%2F%2B%3D%26"
         );
+    }
+
+    async fn exchange(server: &Server, redirect_uri: Option<&str>) -> Result<SecretString, LwaError> {
+        let client = LwaClient::with_limits(Some(server.ca_pem()), server.limits()).unwrap();
+        let code = SecretString::from("not a real code/&");
+        client.exchange(&server.endpoint(), CLIENT_ID, &secret(), &code, redirect_uri).await
+    }
+
+    #[tokio::test]
+    async fn a_code_is_exchanged_for_a_refresh_token_with_the_redirect_uri_only_where_one_was_sent() {
+        let refresh = format!("Atzr{}not-a-real-token", '|');
+        let rest = format!(",\"token_type\":\"bearer\",\"expires_in\":3600,\"refresh_token\":\"{refresh}\"");
+        let server = Server::start(granted(&access_token(), &rest)).await;
+        let got = exchange(&server, None).await.unwrap();
+        assert_eq!(got.expose_secret(), refresh);
+        assert!(!format!("{got:?}").contains("Atzr"), "{got:?}");
+        let sent = "grant_type=authorization_code\
+             &code=not%20a%20real%20code%2F%26\
+             &client_id=amzn1.application-oa2-client.example\
+             &client_secret=not%20a%20real%20secret%2F%2B%3D%26";
+        assert_eq!(server.request().split_once("\r\n\r\n").unwrap().1, sent);
+
+        let server = Server::start(granted(&access_token(), &rest)).await;
+        exchange(&server, Some("https://portal.example/amazon/callback")).await.unwrap();
+        let with_redirect = format!("{sent}&redirect_uri=https%3A%2F%2Fportal.example%2Famazon%2Fcallback");
+        assert_eq!(server.request().split_once("\r\n\r\n").unwrap().1, with_redirect);
+    }
+
+    #[tokio::test]
+    async fn a_success_without_a_usable_refresh_token_is_none() {
+        let ok = ",\"expires_in\":3600,\"refresh_token\":";
+        for token in ["null", "\"\"", "\"marker marker\"", "7", &format!("\"{}\"", "m".repeat(5000))] {
+            let server = Server::start(granted("x", &format!("{ok}{token}"))).await;
+            let error = exchange(&server, None).await.unwrap_err();
+            assert!(matches!(&error, LwaError::Retry(RetryCause::Nonsense(_))), "{token:.20} {error:?}");
+        }
+        let server = Server::start(granted("x", ",\"expires_in\":3600")).await;
+        let error = exchange(&server, None).await.unwrap_err();
+        assert!(matches!(&error, LwaError::Retry(RetryCause::Nonsense(_))), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_code_and_a_wrong_redirect_uri_are_told_apart() {
+        let refused = |code: &str, description: &str| {
+            json(400, &format!("{{\"error\":\"{code}\",\"error_description\":\"{description}\"}}"))
+        };
+        let of_code = "The request has an invalid grant parameter : code";
+        let of_redirect = "The request has an invalid parameter : redirect_uri";
+        assert!(matches!(refusal(refused("invalid_grant", of_code)).await, LwaError::InvalidGrant));
+        for code in ["invalid_grant", "invalid_request"] {
+            let error = refusal(refused(code, of_redirect)).await;
+            assert!(matches!(error, LwaError::Refused(RefusedCode::RedirectUri)), "{error:?}");
+        }
+        assert!(matches!(refusal(refused("invalid_client", of_redirect)).await, LwaError::InvalidClient));
     }
 
     #[tokio::test]

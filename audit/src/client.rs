@@ -156,6 +156,11 @@ impl Recorder {
         (Self { shared: shared.clone() }, Delivery::new(shared))
     }
 
+    /// Whether a recorder took what it was last given.
+    pub fn is_available(&self) -> bool {
+        self.shared.available.load(Ordering::Relaxed)
+    }
+
     /// Records what is about to happen, and waits until it is on disk.
     ///
     /// Dropping the future takes back an event that has not been sent yet.

@@ -86,6 +86,18 @@ pub struct AmazonApplicationSpec {
     /// The Login with Amazon client id, `amzn1.application-oa2-client.…`. Not a secret.
     #[schemars(length(max = 100), regex(pattern = r"^amzn1\.application-oa2-client\.[0-9a-f]{32}$"))]
     pub client_id: String,
+    /// Where Amazon's consent page sends sellers back to, exactly as it is registered with Amazon (OAuth Redirect URI):
+    /// `PUBLICURL/amazon/callback` of OpenTeam's portal. Amazon takes no `#` in it (its error MD5110). Left out: none is named
+    /// to Amazon, which then takes the first that is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300), regex(pattern = r"^https://[^/?#@\s]+(/[^#\s]*)?$"))]
+    pub redirect_uri: Option<String>,
+    /// Where Amazon sends sellers to sign in before they consent, exactly as it is registered with Amazon (OAuth Login URI):
+    /// `PUBLICURL/amazon/login` of OpenTeam's portal. Nothing is sent there by OpenTeam; it is kept here so that both addresses
+    /// are in one place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300), regex(pattern = r"^https://[^/?#@\s]+(/[^#\s]*)?$"))]
+    pub login_uri: Option<String>,
     /// Whether the application is in draft at Amazon: the links that sellers consent by then say so.
     #[serde(default)]
     pub draft: bool,

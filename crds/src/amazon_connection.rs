@@ -235,6 +235,9 @@ pub struct AmazonConnectionStatus {
     /// 365 days later, when Amazon wants a public application's authorization renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_expires_at: Option<Time>,
+    /// The seller that consented, where `spec.sellingPartnerId` does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selling_partner_id: Option<String>,
     /// The seller's marketplaces, as Amazon last told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub participations: Vec<Participation>,
@@ -274,4 +277,13 @@ pub struct AmazonConnectionStatus {
     /// Incidents that contain this connection, by themselves or by its Team or application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<String>,
+}
+
+impl AmazonConnection {
+    /// Amazon's id of the seller: what the spec says, else who consented.
+    #[must_use]
+    pub fn selling_partner_id(&self) -> Option<&str> {
+        let consented = self.status.as_ref().and_then(|status| status.selling_partner_id.as_deref());
+        self.spec.selling_partner_id.as_deref().or(consented)
+    }
 }

@@ -38,9 +38,12 @@ pub use team::*;
 
 /// The API group of everything a user writes.
 pub const GROUP: &str = "openteam.dev";
-/// The label of what the portal made, and its value there (Kubernetes, "Recommended Labels").
-pub const MADE_BY_PORTAL: (&str, &str) = ("app.kubernetes.io/managed-by", "openteam-portal");
 /// The API group of what only OpenTeam's own processes read and write.
 pub const INTERNAL_GROUP: &str = "internal.openteam.dev";
 /// The one served version of both groups.
 pub const VERSION: &str = "v1alpha1";
+
+/// The label that says what made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value on what the portal made. Only the portal may set it.
+pub const PORTAL: &str = "openteam-portal";

@@ -77,6 +77,8 @@ pub struct StoredTold {
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.field != 'AuthorizationCode'")
+    .message("field: a code is exchanged, never stored").field_path(".field"))]
 pub struct StoredCredentialSpec {
     /// What it belongs to.
     pub r#for: CredentialOwner,
@@ -105,6 +107,11 @@ pub struct StoredCredentialSpec {
     /// The one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousCredential>,
+    /// The seller that consented last by Amazon's consent page, as that told; of a refresh token only. A token that was pasted
+    /// since is taken to be that seller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 21), regex(pattern = r"^A[A-Z0-9]{9,20}$"))]
+    pub selling_partner_id: Option<String>,
     /// The rotations that it has been through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<StoredRotation>,
@@ -201,6 +208,7 @@ mod tests {
                 retired: false,
                 destroyed: false,
                 previous: None,
+                selling_partner_id: None,
                 rotation: None,
                 told: None,
             },
@@ -240,6 +248,7 @@ mod tests {
                     previous,
                     rotation: None,
                     told: None,
+                    selling_partner_id: None,
                 },
             )
         };

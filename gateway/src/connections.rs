@@ -57,7 +57,7 @@ pub(crate) async fn list(
                 "region": one.connection.spec.region.as_str(),
                 "sandbox": one.connection.spec.sandbox,
                 "endpoint": gateway.public_url,
-                "sellingPartnerId": one.connection.spec.selling_partner_id,
+                "sellingPartnerId": one.connection.selling_partner_id(),
                 "marketplaceIds": one.marketplaces,
                 "access": if credential { "Credential" } else { "Proxy" },
                 "credential": credential.then(|| json!({

@@ -119,7 +119,7 @@ pub(crate) async fn hand_out(
         "expiresIn": token.left().as_secs(),
         "expiresAt": until.to_string(),
         "endpoint": upstream.selling_partner_api.as_str().trim_end_matches('/'),
-        "sellingPartnerId": spec.selling_partner_id,
+        "sellingPartnerId": authorized.connection.selling_partner_id(),
         "marketplaceIds": spec.marketplace_ids,
         "cost": COST,
     });

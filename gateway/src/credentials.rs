@@ -257,6 +257,7 @@ mod tests {
             previous: None,
             rotation: None,
             told: None,
+            selling_partner_id: None,
             r#for: owner.clone(),
         };
         let mut object = StoredCredential::new(&stored_credential_name(&owner, kind.field()), spec);

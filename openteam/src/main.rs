@@ -36,6 +36,8 @@ enum Command {
     Gateway(gateway::Arguments),
     /// Advise the apiserver: refuse what can never become right, record who contained, restored or deleted
     Webhook(webhook::Arguments),
+    /// Serve people: sign in by a code, connect sellers, issue runtime tokens, contain
+    Portal(portal::Arguments),
     /// Keep what all roles record
     Recorder(recorder::Arguments),
     /// Contain objects by an incident: nothing below them works until it is restored
@@ -103,6 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Command::Operator(arguments) => Ok(operator::run(arguments).await?),
             Command::Gateway(arguments) => Ok(gateway::run(arguments).await?),
             Command::Webhook(arguments) => Ok(webhook::run(arguments).await?),
+            Command::Portal(arguments) => Ok(portal::run(arguments).await?),
             Command::Recorder(arguments) => Ok(recorder::run(arguments).await?),
             Command::Disable(arguments) => return respond::disable(&arguments).await,
             Command::Restore(arguments) => return respond::restore(&arguments).await,

@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use crds::{CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec, is_name};
+use crds::{
+    Consent, CredentialField, CredentialOwner, CredentialOwnerKind, SealedCredential, SealedCredentialSpec, is_name,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -33,6 +35,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     field: Option<Field>,
 
+    /// Of an authorization-code: the seller that consented, selling_partner_id of Amazon's answer
+    #[arg(long)]
+    seller: Option<String>,
+
+    /// Of an authorization-code: the redirect URI, where one was sent to Amazon
+    #[arg(long, requires = "seller")]
+    redirect_uri: Option<String>,
+
     /// Name of the SealedCredential; by default NAME-FIELD
     #[arg(long)]
     name: Option<String>,
@@ -53,6 +63,7 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Field {
     RefreshToken,
+    AuthorizationCode,
     ClientSecret,
 }
 
@@ -60,6 +71,7 @@ impl From<Field> for CredentialField {
     fn from(field: Field) -> Self {
         match field {
             Field::RefreshToken => Self::RefreshToken,
+            Field::AuthorizationCode => Self::AuthorizationCode,
             Field::ClientSecret => Self::ClientSecret,
         }
     }
@@ -96,9 +108,11 @@ fn target(text: &str) -> Result<Target, String> {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Target { kind, namespace, name } = &arguments.target;
     let field = arguments.field.map_or(kind.field(), CredentialField::from);
-    if field != kind.field() {
+    let is_code = *kind == CredentialOwnerKind::AmazonConnection && field == CredentialField::AuthorizationCode;
+    if field != kind.field() && !is_code {
         bail!("an {} has a {}, not a {}", kind.as_str(), kind.field().as_str(), field.as_str());
     }
+    let consent = consent(&arguments, field)?;
     let secret = read_secret(field)?;
     let key = key(&arguments).await?;
     let binding = Binding { namespace, kind: kind.as_str(), name, field: field.as_str() };
@@ -106,15 +120,28 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let ciphertext = seal_input(&key, &binding, sealed_at, secret.trim().as_bytes())?;
     let suffix = match field {
         CredentialField::RefreshToken => "refresh-token",
+        CredentialField::AuthorizationCode => "authorization-code",
         CredentialField::ClientSecret => "client-secret",
     };
     let object_name = arguments.name.clone().unwrap_or_else(|| format!("{name}-{suffix}"));
     let mut object = SealedCredential::new(
         &object_name,
-        SealedCredentialSpec { r#for: CredentialOwner { kind: *kind, name: name.clone() }, field, ciphertext },
+        SealedCredentialSpec { r#for: CredentialOwner { kind: *kind, name: name.clone() }, field, consent, ciphertext },
     );
     object.metadata.namespace = Some(namespace.clone());
     manifest::print(&object)
+}
+
+/// What Amazon told with a code, which is of no use without it.
+fn consent(arguments: &Arguments, field: CredentialField) -> anyhow::Result<Option<Consent>> {
+    let is_code = field == CredentialField::AuthorizationCode;
+    match &arguments.seller {
+        Some(_) if !is_code => bail!("--seller goes with --field authorization-code only"),
+        None if is_code => bail!("an authorization-code needs --seller, the selling_partner_id of Amazon's answer"),
+        seller => Ok(seller
+            .clone()
+            .map(|seller| Consent { selling_partner_id: seller, redirect_uri: arguments.redirect_uri.clone() })),
+    }
 }
 
 /// The credential from standard input, without the line end that `echo` adds.

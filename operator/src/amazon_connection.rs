@@ -17,11 +17,14 @@ use crds::{
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, runtime::controller::Action};
 
-pub(crate) use self::ask::{Calls, Clients, lwa_phase, retry_phase, sp_api_phase};
 use self::{
     ask::ask,
     plan::{Answer, Observed, Plan, plan},
     rotation::Tried,
+};
+pub(crate) use self::{
+    ask::{Calls, Clients, lwa_phase, retry_phase, sp_api_phase},
+    plan::{Verdict, contained_by, newest_secret, reach},
 };
 use crate::{
     controller::Context,
@@ -85,7 +88,7 @@ fn old_token_of(connection: &NamespacedReference) -> NamespacedReference {
 }
 
 /// The stored refresh token of a connection.
-fn stored_token(context: &Context, connection: &AmazonConnection) -> Option<Arc<Guarded<StoredCredential>>> {
+pub(crate) fn stored_token(context: &Context, connection: &AmazonConnection) -> Option<Arc<Guarded<StoredCredential>>> {
     let name = reference(&connection.metadata);
     let stored = context.stores.stored(&name.namespace, &refresh_token_name(&name.name));
     stored.filter(|stored| read(Some(stored)).is_some_and(|stored| stored.goes_with(&connection.metadata)))

@@ -43,6 +43,7 @@ pub(crate) fn current(stored: Option<&StoredCredential>, active: KeyId, what: &s
 pub(crate) const fn field(field: crds::CredentialField) -> audit::CredentialField {
     match field {
         crds::CredentialField::RefreshToken => audit::CredentialField::RefreshToken,
+        crds::CredentialField::AuthorizationCode => audit::CredentialField::AuthorizationCode,
         crds::CredentialField::ClientSecret => audit::CredentialField::ClientSecret,
     }
 }

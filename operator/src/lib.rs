@@ -256,6 +256,7 @@ async fn lead(
         allow_endpoints: arguments.allow_endpoints,
         amazon: amazon::PerBundle::new(amazon_connection::Clients::new),
         calls: amazon_connection::Calls::default(),
+        exchanges: sealed_credential::Exchanges::default(),
         queues: client_secret::queue::Queues::default(),
         failures: error::Failures::default(),
         unreadable: controller::Unreadable::default(),

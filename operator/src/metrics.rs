@@ -245,7 +245,7 @@ impl Count {
         let status = match state {
             Some(SealedCredentialState::Accepted) => "True",
             Some(SealedCredentialState::Refused | SealedCredentialState::Superseded) => "False",
-            Some(SealedCredentialState::Waiting) | None => "Unknown",
+            Some(SealedCredentialState::Waiting | SealedCredentialState::Exchanging) | None => "Unknown",
         };
         self.one(kind, "Accepted", status);
     }

@@ -1,5 +1,7 @@
 //! SealedCredential: opened, judged, and where it is the newest kept as the StoredCredential of its target.
 
+mod code;
+mod exchange;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -8,8 +10,9 @@ use std::sync::Arc;
 
 use audit::{Change, EntityChange, Reason};
 use crds::{
-    AmazonApplication, AmazonConnection, CredentialOwnerKind, NamespacedReference, ProvenCredentials, SealedCredential,
-    SealedCredentialState, SealedCredentialStatus, StoredCredential, StoredCredentialSpec, StoredRotation, Team,
+    AmazonApplication, AmazonConnection, CredentialField, CredentialOwnerKind, NamespacedReference, ProvenCredentials,
+    SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential, StoredCredentialSpec,
+    StoredRotation, Team,
     condition::{AUTHORIZED, is_true},
     stored_credential_name,
 };
@@ -20,8 +23,10 @@ use kube::{Api, Resource, api::PostParams, runtime::controller::Action};
 use seal::{Binding, Keyset, OpenedInput, PrivateKey, StoredBinding, input_key_id, open_input};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::exchange::Exchanges;
 use self::plan::{Fault, History, NewCredential, Observed, Target, plan};
 use crate::{
+    amazon_connection::stored_token,
     controller::Context,
     credential::field,
     dependents::Name,
@@ -57,7 +62,9 @@ pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<Namespaced
 pub(crate) fn is_under_way(sealed: &SealedCredential) -> bool {
     let judged = sealed.status.as_ref().filter(|status| status.observed_generation == sealed.metadata.generation);
     judged.is_none_or(|status| {
-        status.state == Some(SealedCredentialState::Waiting) && status.reason.as_deref() == Some(plan::TARGET_NOT_FOUND)
+        let there_now = status.reason.as_deref() == Some(plan::TARGET_NOT_FOUND);
+        status.state == Some(SealedCredentialState::Exchanging)
+            || status.state == Some(SealedCredentialState::Waiting) && there_now
     })
 }
 
@@ -77,9 +84,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, sealed: SealedCredential) -
     if sealed.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    if sealed.spec.field == CredentialField::AuthorizationCode {
+        return exchange::reconcile(&context, sealed).await;
+    }
     let name = reference(&sealed.metadata);
     let found = find_target(&context, &sealed);
-    let stored = context.stores.stored(&name.namespace, &stored_credential_name(&sealed.spec.r#for, sealed.spec.field));
+    let stored = stored_of(&context, &sealed);
     let input = digest(&sealed);
     if rests(&sealed, &input, read(stored.as_ref())) {
         context.applied.forget(&name, &SealedCredential::kind(&()));
@@ -103,14 +113,22 @@ pub(crate) async fn reconcile(context: Arc<Context>, sealed: SealedCredential) -
         target: found.as_ref().map_or(&Target::Absent, |found| &found.target),
         stored: read(stored.as_ref()),
         history: found.as_ref().map_or(&History::default(), |found| &found.history),
+        code: None,
         opened: opened.as_ref().map(|opened| opened.sealed_at_ms).map_err(|&fault| fault),
         now: Timestamp::now(),
     });
     if let (Some(new), Some(found), Ok(opened)) = (&plan.store, &found, &opened) {
-        store(&context, &sealed, found, new, opened).await?;
+        store(&context, &sealed, found, new, credential_text(opened).unwrap_or_default()).await?;
     }
     write_status(&context, &sealed, found.as_ref(), &plan.status).await?;
     Ok(plan.recheck.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// What is stored of the credential that an input is, or is exchanged for.
+fn stored_of(context: &Context, sealed: &SealedCredential) -> Option<Arc<Guarded<StoredCredential>>> {
+    let of = &sealed.spec.r#for;
+    let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
+    context.stores.stored(namespace, &stored_credential_name(of, of.kind.field()))
 }
 
 /// What an input is for, as far as it is there.
@@ -135,7 +153,7 @@ fn find_target(context: &Context, sealed: &SealedCredential) -> Option<Found> {
             let connection = context.stores.connection(namespace, name);
             let connection = read(connection.as_ref())?;
             let team = context.stores.team(namespace, &connection.spec.team_ref.name);
-            found(connection, team.as_deref(), || of_token(connection, team.as_deref().map(Resource::meta)))
+            found(connection, team.as_deref(), || of_token(context, connection, team.as_deref().map(Resource::meta)))
         }
     }
 }
@@ -151,10 +169,11 @@ fn of_secret(context: &Context, application: &AmazonApplication) -> History {
     History { accepted: accepted.max(), ..History::default() }
 }
 
-fn of_token(connection: &AmazonConnection, team: Option<&ObjectMeta>) -> History {
+fn of_token(context: &Context, connection: &AmazonConnection, team: Option<&ObjectMeta>) -> History {
     let rotation = connection.status.as_ref().and_then(|status| status.rotation.clone());
     History {
         accepted: accepted(connection).map(|with| with.refresh_token),
+        seller: read(stored_token(context, connection).as_ref()).and_then(|it| it.spec.selling_partner_id.clone()),
         rotating: access::rotation_outstanding(connection, team),
         rotation: rotation.map(|it| StoredRotation { value: it.value, team_value: it.team_value, at: it.at }),
     }
@@ -231,16 +250,16 @@ async fn store(
     sealed: &SealedCredential,
     found: &Found,
     new: &NewCredential,
-    opened: &OpenedInput,
+    credential: &str,
 ) -> Result<(), ReconcileError> {
-    let object = stored_credential(&context.keyset, sealed, &found.owner, new, opened)?;
-    let field = field(sealed.spec.field);
+    let object = stored_credential(&context.keyset, sealed, &found.owner, new, credential)?;
+    let (input, field) = (field(sealed.spec.field), field(object.spec.field));
     let event = |entity, change| EntityChange { correlation: None, target: found.event_target.clone(), entity, change };
     let accepted = entity(audit::Kind::SealedCredential, &sealed.metadata)?;
     let kept = entity(audit::Kind::StoredCredential, &object.metadata)?;
     let generation = new.generation.unsigned_abs();
     let (_, _) = futures::try_join!(
-        context.recorder.record(event(accepted, Change::InputAccepted(field))),
+        context.recorder.record(event(accepted, Change::InputAccepted(input))),
         context.recorder.record(event(kept, Change::CredentialSealed(field, generation))),
     )?;
     let name = reference(&object.metadata);
@@ -265,21 +284,23 @@ fn stored_credential(
     sealed: &SealedCredential,
     owner: &OwnerReference,
     new: &NewCredential,
-    opened: &OpenedInput,
+    credential: &str,
 ) -> Result<StoredCredential, ReconcileError> {
     let spec = &sealed.spec;
+    // What a code was exchanged for is stored as what its owner has.
+    let field = spec.r#for.kind.field();
     let namespace = reference(&sealed.metadata).namespace;
     let binding = StoredBinding {
         namespace: &namespace,
         kind: spec.r#for.kind.as_str(),
         name: &spec.r#for.name,
-        field: spec.field.as_str(),
+        field: field.as_str(),
         generation: new.generation.unsigned_abs(),
     };
-    let secret = keyset.seal(&binding, credential_text(opened).unwrap_or_default().as_bytes())?;
+    let secret = keyset.seal(&binding, credential.as_bytes())?;
     Ok(StoredCredential {
         metadata: ObjectMeta {
-            name: Some(stored_credential_name(&spec.r#for, spec.field)),
+            name: Some(stored_credential_name(&spec.r#for, field)),
             namespace: Some(namespace),
             resource_version: new.replaces.clone(),
             annotations: Some([(INPUT.to_owned(), digest(sealed))].into()),
@@ -289,7 +310,7 @@ fn stored_credential(
         },
         spec: StoredCredentialSpec {
             r#for: spec.r#for.clone(),
-            field: spec.field,
+            field,
             generation: new.generation,
             sealed_at: new.sealed_at.clone(),
             not_before: new.sealed_at.clone(),
@@ -298,6 +319,7 @@ fn stored_credential(
             retired: false,
             destroyed: false,
             previous: new.previous.clone(),
+            selling_partner_id: new.seller.clone(),
             rotation: new.rotation.clone(),
             told: new.told.clone(),
         },
@@ -326,7 +348,8 @@ async fn write_status(
             Some(Change::InputRefused(field, Reason::new(reason)))
         }
         Some(SealedCredentialState::Superseded) => Some(Change::InputSuperseded(field)),
-        Some(SealedCredentialState::Accepted | SealedCredentialState::Waiting) | None => None,
+        Some(SealedCredentialState::Accepted | SealedCredentialState::Waiting | SealedCredentialState::Exchanging)
+        | None => None,
     };
     if let Some(change) = change {
         let entity = entity(audit::Kind::SealedCredential, &sealed.metadata)?;

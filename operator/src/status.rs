@@ -117,14 +117,27 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let version = &object.meta().resource_version;
-    let mut body = body(object, status);
-    body["metadata"]["resourceVersion"] = json!(version);
-    let changed = patch(context, object, body).await?.is_some_and(|now| now.meta().resource_version != *version);
+    let changed = swap(context, object, status).await?.is_some_and(|now| now.meta().resource_version != *version);
     if changed {
         let mark = Applied::mark(object.meta(), &serde_json::Value::Null);
         context.applied.keep(&reference(object.meta()), &K::kind(&()), mark);
     }
     Ok(changed)
+}
+
+/// Applies a status to the version of the object that was looked at, and to no other. The object as it is then; `None` where
+/// it went meanwhile.
+///
+/// # Errors
+///
+/// [`ReconcileError::Conflict`], where it is another version.
+pub(crate) async fn swap<K>(context: &Context, object: &K, status: &impl Serialize) -> Result<Option<K>, ReconcileError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let mut body = body(object, status);
+    body["metadata"]["resourceVersion"] = json!(object.meta().resource_version);
+    patch(context, object, body).await
 }
 
 /// Whether [`apply_to_version`] has changed the object since this version.

@@ -66,6 +66,7 @@ fn stored(
         previous: None,
         rotation: None,
         told: None,
+        selling_partner_id: None,
     };
     let mut stored = StoredCredential::new(&object, spec);
     stored.metadata.namespace = Some(namespace.to_owned());
@@ -116,6 +117,7 @@ pub(crate) fn context(client: Client, stores: crate::stores::Stores) -> crate::c
         allow_endpoints: false,
         amazon: amazon::PerBundle::new(crate::amazon_connection::Clients::new),
         calls: crate::amazon_connection::Calls::default(),
+        exchanges: crate::sealed_credential::Exchanges::default(),
         queues: crate::client_secret::queue::Queues::default(),
         failures: crate::error::Failures::default(),
         unreadable: crate::controller::Unreadable::default(),

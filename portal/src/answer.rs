@@ -115,7 +115,11 @@ pub(crate) fn page_with(status: StatusCode, template: &impl Template, leave: &Le
         Ok(html) => html,
         Err(error) => {
             tracing::error!(%error, "a page could not be written");
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "Something broke on our side.");
+            return text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain; charset=utf-8",
+                "Something broke on our side.",
+            );
         }
     };
     let mut response = text(status, "text/html; charset=utf-8", html);

@@ -158,9 +158,13 @@ mod tests {
         let back = SessionCookie::of(&sent(&set), &keys).unwrap();
         assert_eq!((back.user, back.secret), (user.clone(), Zeroizing::new([7; 32])));
         assert!(SessionCookie::of(&sent(&set), &Keys::of(2)).is_none());
-        let login = LoginCookie { secret: Zeroizing::new([8; 32]), email: "ada@acme.example".into(), next: Some("/x".into()) };
+        let login =
+            LoginCookie { secret: Zeroizing::new([8; 32]), email: "ada@acme.example".into(), next: Some("/x".into()) };
         let back = LoginCookie::of(&sent(&login.set(&keys).unwrap()), &keys).unwrap();
-        assert_eq!((back.email.as_str(), *back.secret, back.next.as_deref()), ("ada@acme.example", [8; 32], Some("/x")));
+        assert_eq!(
+            (back.email.as_str(), *back.secret, back.next.as_deref()),
+            ("ada@acme.example", [8; 32], Some("/x"))
+        );
         let browser = BrowserCookie { user, secret: Zeroizing::new([9; 32]) };
         assert!(BrowserCookie::of(&sent(&browser.set(&keys).unwrap()), &keys).is_some());
     }
@@ -178,7 +182,9 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from(changed).unwrap())]);
             assert!(SessionCookie::of(&headers, &keys).is_none(), "byte {at}");
         }
-        for wrong in ["", "__Host-sid=", "__Host-sid=AAAA", "__Host-sid=é", &text.replace("-sid", "-browser"), &text[1..]] {
+        for wrong in
+            ["", "__Host-sid=", "__Host-sid=AAAA", "__Host-sid=é", &text.replace("-sid", "-browser"), &text[1..]]
+        {
             let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(wrong.as_bytes()).unwrap())]);
             assert!(SessionCookie::of(&headers, &keys).is_none(), "{wrong}");
             assert!(BrowserCookie::of(&headers, &keys).is_none(), "of another purpose: {wrong}");

@@ -98,8 +98,9 @@ impl Keys {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeysError> {
-    let bytes =
-        std::fs::read(path).map(Zeroizing::new).map_err(|source| KeysError::Unreadable { path: path.into(), source })?;
+    let bytes = std::fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|source| KeysError::Unreadable { path: path.into(), source })?;
     let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| KeysError::Length(path.into()))?;
     Ok(Zeroizing::new(key))
 }

@@ -3,13 +3,12 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use access::Index;
-use arc_swap::ArcSwap;
 use audit::{Digest, Person, Recorder, Requester, Source};
 use axum::http::{HeaderMap, HeaderValue, header};
 use crds::{NamespacedReference, PortalSession, PortalUser, Role};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
-use process::{mail::EmailAddress, view::View};
+use process::{certificate::RoleCertificate, mail::EmailAddress, policies::Policies, view::View};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,8 +17,7 @@ use crate::{
     inputs::Inputs,
     keys::{Keys, hash},
     metrics::Counts,
-    network,
-    session,
+    network, session,
     sign_in::{Door, Post},
     users::Users,
 };
@@ -41,9 +39,12 @@ pub(crate) struct Portal {
     pub(crate) staleness_limit: Duration,
     pub(crate) inputs: Arc<Inputs>,
     pub(crate) keys: Keys,
+    /// Of this process, signed by whom agents trust for the gateway.
+    pub(crate) certificate: Arc<RoleCertificate>,
     pub(crate) users: Arc<Users>,
     pub(crate) door: Door,
     pub(crate) post: Post,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) recorder: Recorder,
     pub(crate) activity: crate::activity::Source,
     pub(crate) counts: Counts,
@@ -162,7 +163,7 @@ impl Portal {
                 }
             });
         }
-        let digest = Digest::of_unguessable(&*cookie.secret);
+        let digest = session::digest(&session.hash);
         Ok(Some(Visitor { name: user.name_any(), email: user.spec.email.clone(), user, session, digest }))
     }
 
@@ -194,8 +195,8 @@ impl Fields {
     }
 
     /// The value of a field that is there once; empty where it is not there, or twice.
-    pub(crate) fn one(&self, name: &str) -> &str {
-        let mut values = self.all(name);
+    pub(crate) fn one<'a>(&'a self, name: &str) -> &'a str {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (Some(value), None) => value,
             _ => "",
@@ -210,6 +211,12 @@ impl Fields {
     /// All values of a field.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of the fields `NAME.OF`.
+    pub(crate) fn all_of<'a>(&'a self, name: &'a str, of: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = move |found: &str| found.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) == Some(of);
+        self.0.iter().filter(move |(found, _)| own(found)).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -285,7 +285,8 @@ mod tests {
                 };
                 let _ = writeln!(
                     table,
-                    "{method:6} {path:41} {:8} {:6} {:6} {:6} {}",
+                    "{:6} {path:41} {:8} {:6} {:6} {:6} {}",
+                    method.as_str(),
                     who(None),
                     who(Some(None)),
                     who(Some(Some(Role::Viewer))),

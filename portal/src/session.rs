@@ -1,5 +1,6 @@
 //! Sessions, as a PortalUser keeps them. Pure.
 
+use audit::Digest;
 use crds::{KnownBrowser, PortalSession, PortalUserSpec};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -82,6 +83,11 @@ pub(crate) fn touch(spec: &mut PortalUserSpec, id: &str, now: Timestamp) {
         // Another replica's clock may be ahead.
         session.used_at = MicroTime(session.used_at.0.max(now));
     }
+}
+
+/// How the record names a session, by the hash of its secret.
+pub(crate) fn digest(hash: &str) -> Digest {
+    Digest::of_unguessable(hash.as_bytes())
 }
 
 /// When it ends if it is not used any more.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use audit::{Digest, Reason, RefusalCounter, SignIn as SignInEvent, Step, Strangers};
+use audit::{Reason, RefusalCounter, SignIn as SignInEvent, Step, Strangers};
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -27,12 +27,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+pub(crate) use self::post::Post;
 use self::{
     code::Code,
     limits::Limits,
     plan::{Asked, Tried},
 };
-pub(crate) use self::post::Post;
 use crate::{
     answer::{Refusal, page, page_with, see_other, set_cookie},
     cookie::{BrowserCookie, LoginCookie, SessionCookie},
@@ -48,7 +48,8 @@ const WAITING: usize = 1024;
 /// When the answer to a code is given: longer than finding out takes, so that the time tells nothing.
 const ANSWER_AFTER: Duration = Duration::from_millis(300);
 /// What is said of a code that is not taken, whatever the reason.
-const NOT_TAKEN: &str = "That is not the code from the newest mail, or it is used up. Look again, or start over to get another.";
+const NOT_TAKEN: &str =
+    "That is not the code from the newest mail, or it is used up. Look again, or start over to get another.";
 
 /// Somebody asked for a code.
 pub(crate) struct Request {
@@ -234,7 +235,7 @@ async fn sign_in(
     let failed = |reason| portal.recorder.record_later(event(Step::LogonFailed(Reason::new(reason))));
     match tried {
         Tried::Right => {
-            let digest = Digest::of_unguessable(&*session_secret);
+            let digest = session::digest(&session_hash);
             // The session is there, but nobody has it until this is recorded.
             if let Err(error) = portal.recorder.record(event(Step::LoggedOn(digest, ask.now + ABSOLUTE))).await {
                 portal
@@ -338,8 +339,9 @@ pub(crate) fn own_path(text: &str) -> Option<String> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
     let route = crate::route::Route::parse(path)?;
     let shows = route.needs(&axum::http::Method::GET).is_some();
-    let leads_back = !matches!(route, crate::route::Route::SignIn | crate::route::Route::Code | crate::route::Route::Callback);
-    (plain && shows && leads_back && text.len() <= 512).then(|| text.to_owned())
+    let leads_back =
+        !matches!(route, crate::route::Route::SignIn | crate::route::Route::Code | crate::route::Route::Callback);
+    (plain && shows && leads_back && text.len() <= 2048).then(|| text.to_owned())
 }
 
 /// 16 hexadecimal digits from the operating system.
@@ -372,6 +374,6 @@ mod tests {
         ] {
             assert_eq!(own_path(other), None, "{other}");
         }
-        assert_eq!(own_path(&format!("/?{}", "a".repeat(600))), None);
+        assert_eq!(own_path(&format!("/?{}", "a".repeat(2050))), None);
     }
 }

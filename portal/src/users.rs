@@ -134,8 +134,7 @@ impl Users {
 
     /// Deletes this very version of one.
     pub(crate) async fn delete(&self, user: &PortalUser) -> Result<(), UsersError> {
-        let preconditions =
-            Preconditions { uid: user.uid(), resource_version: user.resource_version() };
+        let preconditions = Preconditions { uid: user.uid(), resource_version: user.resource_version() };
         let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match self.api.delete(&user.name_any(), &parameters).await {
             Ok(_) => Ok(()),
@@ -149,4 +148,3 @@ impl Users {
 fn version(user: &PortalUser) -> u64 {
     user.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
-

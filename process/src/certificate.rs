@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use audit::Role;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use k8s_openapi::{
     ByteString,
@@ -143,6 +144,19 @@ impl RoleCertificate {
     pub fn is_trusted_by(&self, bundle: &[u8]) -> bool {
         let issued = self.issued.load();
         CertificateDer::pem_slice_iter(bundle).flatten().any(|trusted| issued.authorities.contains(&trusted))
+    }
+
+    /// The authorities that signed it, PEM: whom a caller of any role trusts.
+    #[must_use]
+    pub fn authorities(&self) -> String {
+        let issued = self.issued.load();
+        let pem = |der: &CertificateDer<'_>| {
+            let text = BASE64_STANDARD.encode(der);
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+        };
+        issued.authorities.iter().map(pem).collect()
     }
 
     /// For a listener whose callers have no certificate.

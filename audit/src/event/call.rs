@@ -71,6 +71,8 @@ impl Operation {
     pub const LWA_REFRESH: Self = Self { api: "lwa", version: "o2", id: "refreshToken", act: Act::Create };
     /// A token got with the application's own secret, without a seller.
     pub const LWA_GRANTLESS: Self = Self { api: "lwa", version: "o2", id: "clientCredentials", act: Act::Create };
+    /// The code of a seller's consent exchanged for a refresh token.
+    pub const LWA_CODE: Self = Self { api: "lwa", version: "o2", id: "authorizationCode", act: Act::Create };
     /// OpenTeam's own token handed out at `/auth/o2/token`.
     pub const TOKEN: Self = Self { api: "openteam", version: "o2", id: "issueToken", act: Act::Create };
     /// Amazon's own access token handed out, where a connection allows that.

@@ -147,6 +147,8 @@ pub enum Change {
     InputSuperseded(CredentialField),
     /// A SealedCredential cannot be used.
     InputRefused(CredentialField, Reason),
+    /// A SealedCredential that is of no use any more, which the portal made, is about to be deleted.
+    InputDeleted(CredentialField),
     /// Amazon accepts the connection's credential.
     Authorized,
     /// Amazon no longer does, or never did.
@@ -252,6 +254,7 @@ impl EntityChange {
             Change::InputAccepted(_) => (3, Informational, "sealed credential accepted"),
             Change::InputSuperseded(_) => (3, Informational, "sealed credential superseded"),
             Change::InputRefused(..) => (3, Low, "sealed credential refused"),
+            Change::InputDeleted(_) => (4, Informational, "sealed credential deleted"),
             Change::Authorized => (10, Informational, "connection authorized"),
             Change::Unauthorized(_) => (11, Medium, "connection unauthorized"),
             Change::Contained(_) => (9, Medium, "contained"),
@@ -305,7 +308,7 @@ impl EntityChange {
             | Change::CredentialResealed(of, _)
             | Change::CredentialDestroyed(of, _) => (None, field(*of)),
             Change::CredentialUnopenable(of, _) => (Some(Reason::new("DoesNotOpen")), field(*of)),
-            Change::InputAccepted(of) => (None, field(*of)),
+            Change::InputAccepted(of) | Change::InputDeleted(of) => (None, field(*of)),
             Change::InputSuperseded(of) => (Some(Reason::new("Superseded")), field(*of)),
             Change::InputRefused(of, reason) => (Some(*reason), field(*of)),
             Change::Unauthorized(reason) | Change::CertificateRefused(reason) => (Some(*reason), none()),

@@ -71,7 +71,7 @@ fn change(kind: Kind, of: &str, change: Change) -> EntityChange {
 
 /// One of each, and the role it comes from.
 fn samples() -> Vec<(&'static str, Role, Activity)> {
-    use CredentialField::{ClientSecret, RefreshToken};
+    use CredentialField::{AuthorizationCode, ClientSecret, RefreshToken};
     use Role::{Gateway, Operator, Recorder};
     let answered = Phase::Outcome { status: 200, latency: Duration::from_millis(180) };
     let token = Call {
@@ -84,6 +84,7 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     };
     let refresh =
         Call { actor: Actor::Itself, source: Source::Itself, operation: Operation::LWA_REFRESH, ..token.clone() };
+    let exchange = Call { operation: Operation::LWA_CODE, ..refresh.clone() };
     let unauthenticated = RefusedCallers {
         source: Network::of(IpAddr::from([203, 0, 113, 9])),
         reason: Reason::new("UnknownToken"),
@@ -145,6 +146,7 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ),
         ("token handed out", Gateway, token.into()),
         ("refresh", Gateway, refresh.into()),
+        ("code exchanged", Operator, exchange.into()),
         ("unknown callers refused", Gateway, unauthenticated.into()),
         ("credential sealed", Operator, stored(Change::CredentialSealed(RefreshToken, 3)).into()),
         ("credential opened", Operator, stored(Change::CredentialOpened(ClientSecret, 3)).into()),
@@ -158,6 +160,7 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("input accepted", Operator, input(Change::InputAccepted(RefreshToken)).into()),
         ("input superseded", Operator, input(Change::InputSuperseded(RefreshToken)).into()),
         ("input refused", Operator, input(Change::InputRefused(ClientSecret, Reason::new("UnknownKey"))).into()),
+        ("input deleted", Operator, input(Change::InputDeleted(AuthorizationCode)).into()),
         ("authorized", Operator, connection(Change::Authorized).into()),
         ("unauthorized", Operator, connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into()),
         ("contained", Gateway, connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into()),

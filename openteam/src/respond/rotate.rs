@@ -132,7 +132,7 @@ fn sellers(index: &Index, targets: &[Target]) -> String {
     let reach = Reach::of(index, targets);
     let seller = |name: &crds::NamespacedReference| {
         let connection = index.connections.get(name).and_then(access::Entry::read);
-        connection.and_then(|it| it.spec.selling_partner_id.clone()).unwrap_or_else(|| name.to_string())
+        connection.and_then(|it| it.selling_partner_id()).map_or_else(|| name.to_string(), str::to_owned)
     };
     let sellers: BTreeSet<String> = reach.connections.iter().map(seller).collect();
     is(sellers.len(), "seller")

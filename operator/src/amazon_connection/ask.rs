@@ -70,7 +70,7 @@ impl Calls {
         calls.get(connection).and_then(|pace| pace.not_before(Timestamp::now()))
     }
 
-    pub(super) fn called(&self, connection: NamespacedReference, verdict: &Verdict) {
+    pub(crate) fn called(&self, connection: NamespacedReference, verdict: &Verdict) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
         let pace = calls.get(&connection).copied().unwrap_or_else(|| Pace::new(now));

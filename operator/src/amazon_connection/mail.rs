@@ -173,7 +173,7 @@ pub(super) async fn send(context: &Context, connection: &AmazonConnection) -> Re
 
 fn letter(connection: &AmazonConnection, why: Why, id: &str, how: &str, to: Vec<EmailAddress>) -> Mail {
     let name = reference(&connection.metadata);
-    let seller = connection.spec.selling_partner_id.as_deref().unwrap_or("not known yet");
+    let seller = connection.selling_partner_id().unwrap_or("not known yet");
     let (subject, told) = match why {
         Why::Rotated => (
             "Please consent again",

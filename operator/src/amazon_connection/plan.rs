@@ -207,7 +207,7 @@ pub(super) fn micros(time: Timestamp) -> Timestamp {
 pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     let connection = seen.connection;
     let generation = connection.metadata.generation;
-    let contained_by = contained_by(seen);
+    let contained_by = contained_by(connection, seen.team, seen.application);
     let (contained, stopped) = contained_states(&contained_by);
     let team = seen.team.map(Resource::meta);
     // No clock that is behind the apiserver's lets a token outlive a rotation.
@@ -221,6 +221,8 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     status.observed_generation = generation;
     status.incidents = incidents(&contained_by);
     status.rotation = rotation::told(connection, team, seen.refresh_token, at);
+    let consented = seen.refresh_token.and_then(|stored| stored.spec.selling_partner_id.clone());
+    status.selling_partner_id = consented.filter(|_| connection.spec.selling_partner_id.is_none());
     let endpoint = application_addresses(seen).map(|found| trimmed(found.selling_partner_api.as_str()));
     status.endpoint = endpoint;
     let before = serving(seen, &status, wanted.as_ref());
@@ -309,14 +311,19 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     Plan { rotate, try_old, mail, tidy: tidy.filter(|_| !leaves), ask, status, contained_by, hold, recheck }
 }
 
-fn contained_by(seen: &Observed<'_>) -> Vec<Containment> {
-    let name = reference(&seen.connection.metadata);
+/// What contains a connection: itself, its Team, its application.
+pub(crate) fn contained_by(
+    connection: &AmazonConnection,
+    team: Option<&DeserializeGuard<Team>>,
+    application: Option<&DeserializeGuard<AmazonApplication>>,
+) -> Vec<Containment> {
+    let name = reference(&connection.metadata);
     let index = Index {
-        teams: seen.team.map(|team| entry_of(team.meta())).into_iter().collect(),
-        applications: seen.application.map(|it| entry_of(it.meta())).into_iter().collect(),
+        teams: team.map(|team| entry_of(team.meta())).into_iter().collect(),
+        applications: application.map(|it| entry_of(it.meta())).into_iter().collect(),
         ..Index::default()
     };
-    access::contained(&index, &name, seen.connection)
+    access::contained(&index, &name, connection)
 }
 
 /// Only metadata count for containment, parsed or not, so the objects themselves need not be copied.
@@ -342,7 +349,7 @@ fn trimmed(address: &str) -> String {
 
 /// Everything a call to Amazon needs, or the first thing that is missing, as `Ready` says it.
 fn usable(seen: &Observed<'_>) -> Result<Question, State> {
-    let application = reach(seen)?.0;
+    let application = seen.reach()?.0;
     let seal = consent::seal(seen.connection);
     let stored = seen
         .refresh_token
@@ -356,12 +363,8 @@ fn usable(seen: &Observed<'_>) -> Result<Question, State> {
 
 /// The question of this refresh token.
 fn with(seen: &Observed<'_>, refresh_token: StoredCredential) -> Result<Question, State> {
-    let (application, addresses) = reach(seen)?;
-    let client_secret = seen.client_secret.and_then(StoredCredential::newest).ok_or_else(|| {
-        let name = &seen.connection.spec.application_ref;
-        let message = format!("no client secret yet: seal one with `openteam seal --for amazonapplication/{name}`");
-        State::no(READY, CREDENTIAL_LACKS[1], message)
-    })?;
+    let (application, addresses) = seen.reach()?;
+    let client_secret = newest_secret(seen.connection, seen.client_secret)?;
     Ok(Question {
         addresses,
         client_id: application.spec.client_id.clone(),
@@ -372,22 +375,46 @@ fn with(seen: &Observed<'_>, refresh_token: StoredCredential) -> Result<Question
     })
 }
 
+/// The newest client secret of a connection's application, or that there is none.
+pub(crate) fn newest_secret(
+    connection: &AmazonConnection,
+    stored: Option<&StoredCredential>,
+) -> Result<StoredCredential, State> {
+    stored.and_then(StoredCredential::newest).ok_or_else(|| {
+        let name = &connection.spec.application_ref;
+        let message = format!("no client secret yet: seal one with `openteam seal --for amazonapplication/{name}`");
+        State::no(READY, CREDENTIAL_LACKS[1], message)
+    })
+}
+
+impl<'a> Observed<'a> {
+    fn reach(&self) -> Result<(&'a AmazonApplication, Addresses), State> {
+        reach(self.connection, self.team, self.application, self.namespace_labels, self.allow_endpoints)
+    }
+}
+
 /// The application and where Amazon is, or what is missing for that.
-fn reach<'a>(seen: &Observed<'a>) -> Result<(&'a AmazonApplication, Addresses), State> {
-    let spec = &seen.connection.spec;
-    let namespace = reference(&seen.connection.metadata).namespace;
+pub(crate) fn reach<'a>(
+    connection: &AmazonConnection,
+    team: Option<&DeserializeGuard<Team>>,
+    application: Option<&'a DeserializeGuard<AmazonApplication>>,
+    namespace_labels: &BTreeMap<String, String>,
+    allow_endpoints: bool,
+) -> Result<(&'a AmazonApplication, Addresses), State> {
+    let spec = &connection.spec;
+    let namespace = reference(&connection.metadata).namespace;
     let no = |reason: &str, message: String| State::no(READY, reason, message);
-    if seen.team.is_none_or(|team| team.0.is_err()) {
+    if team.is_none_or(|team| team.0.is_err()) {
         let message = format!("Team {namespace}/{} does not exist or cannot be read", spec.team_ref.name);
         return Err(no("TeamNotFound", message));
     }
     let name = &spec.application_ref;
-    let application = seen.application.and_then(|it| it.0.as_ref().ok()).ok_or_else(|| {
+    let application = application.and_then(|it| it.0.as_ref().ok()).ok_or_else(|| {
         no("ApplicationNotFound", format!("AmazonApplication {name} does not exist or cannot be read"))
     })?;
     let selected = || {
         let selector = application.spec.allowed_namespaces.as_ref();
-        selector.is_some_and(|selector| access::selects(selector, seen.namespace_labels))
+        selector.is_some_and(|selector| access::selects(selector, namespace_labels))
     };
     if name.namespace != namespace && !selected() {
         let message = format!(
@@ -395,7 +422,7 @@ fn reach<'a>(seen: &Observed<'a>) -> Result<(&'a AmazonApplication, Addresses), 
         );
         return Err(no("ApplicationNotAllowed", message));
     }
-    let addresses = addresses(spec, application, seen.allow_endpoints)
+    let addresses = addresses(spec, application, allow_endpoints)
         .map_err(|fault| no(fault.reason(), format!("AmazonApplication {name}: {fault}")))?;
     Ok((application, addresses))
 }

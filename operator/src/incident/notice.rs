@@ -49,7 +49,7 @@ impl Seller {
         let exposed = connection.status.as_ref().and_then(|status| status.exposed_until.as_ref());
         Self {
             name,
-            id: connection.spec.selling_partner_id.clone(),
+            id: connection.selling_partner_id().map(str::to_owned),
             region: connection.spec.region.as_str(),
             marketplaces: connection.spec.marketplace_ids.clone(),
             exposed_until: exposed.map(|until| until.0),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use seal::{Admission, KeyId, MAX_CLOCK_LEAD_MS, admit};
 
-use super::INPUT;
+use super::{INPUT, code};
 
 /// What one pass looks at. No plaintext.
 pub(super) struct Observed<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Observed<'a> {
     pub(super) target: &'a Target,
     pub(super) stored: Option<&'a StoredCredential>,
     pub(super) history: &'a History,
+    /// Of an authorization code.
+    pub(super) code: Option<&'a code::Code>,
     /// When it was sealed (Unix milliseconds), where it opened.
     pub(super) opened: Result<u64, Fault>,
     pub(super) now: Timestamp,
@@ -45,6 +47,8 @@ pub(super) struct History {
     pub(super) rotating: bool,
     /// The rotations that there were.
     pub(super) rotation: Option<StoredRotation>,
+    /// The seller that consented last.
+    pub(super) seller: Option<String>,
 }
 
 /// Why an input cannot be used, whatever its target.
@@ -61,6 +65,8 @@ pub(super) enum Fault {
 pub(super) struct Plan {
     /// Must be stored before the status is written.
     pub(super) store: Option<NewCredential>,
+    /// A code must be sent to Amazon, once the status is written to the very version that was looked at.
+    pub(super) exchange: Option<code::Exchange>,
     pub(super) status: SealedCredentialStatus,
     /// When to look again, sooner than usual.
     pub(super) recheck: Option<Duration>,
@@ -76,6 +82,8 @@ pub(super) struct NewCredential {
     /// What is kept beside it.
     pub(super) previous: Option<PreviousCredential>,
     pub(super) rotation: Option<StoredRotation>,
+    /// The seller that consented.
+    pub(super) seller: Option<String>,
     /// What outlives the credential that Amazon told it of.
     pub(super) told: Option<StoredTold>,
 }
@@ -85,22 +93,29 @@ pub(super) struct NewCredential {
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 pub(super) const TARGET_NOT_FOUND: &str = "TargetNotFound";
-const CONTAINED: &str = "Contained";
-const ROTATING: &str = "Rotating";
+pub(super) const CONTAINED: &str = "Contained";
+pub(super) const ROTATING: &str = "Rotating";
 const FROM_THE_FUTURE: &str = "FromTheFuture";
 const SUPERSEDED: &str = "Superseded";
-const ACCEPTED: &str = "Accepted";
+pub(super) const ACCEPTED: &str = "Accepted";
 const INVALID_TEXT: &str = "InvalidText";
 const UNKNOWN_SEALING_KEY: &str = "UnknownSealingKey";
 const CANNOT_OPEN: &str = "CannotOpen";
-const NOT_A_CREDENTIAL: &str = "NotACredential";
+pub(super) const NOT_A_CREDENTIAL: &str = "NotACredential";
 
 /// The reason of a refusal as one of the program's own words, which is all that events hold.
 pub(super) fn word(reason: &str) -> &'static str {
-    [INVALID_TEXT, UNKNOWN_SEALING_KEY, CANNOT_OPEN, NOT_A_CREDENTIAL, FROM_THE_FUTURE]
-        .into_iter()
-        .find(|word| *word == reason)
-        .unwrap_or("Refused")
+    const OF_ANY: [&str; 5] = [INVALID_TEXT, UNKNOWN_SEALING_KEY, CANNOT_OPEN, NOT_A_CREDENTIAL, FROM_THE_FUTURE];
+    const OF_CODES: [&str; 7] = [
+        code::INTERRUPTED,
+        code::EXPIRED,
+        code::REJECTED,
+        code::SELLER_MISMATCH,
+        code::DUPLICATE_SELLER,
+        code::CLIENT_SECRET_REJECTED,
+        code::REDIRECT_URI_MISMATCH,
+    ];
+    OF_ANY.into_iter().chain(OF_CODES).find(|word| *word == reason).unwrap_or("Refused")
 }
 
 /// Decides.
@@ -124,14 +139,14 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
     let Some(sealed_at) = sealed_at else {
         return settled(seen, Refused, FROM_THE_FUTURE, "its sealed time is no time".to_owned(), None);
     };
-    match admit(sealed_at_ms, not_before_ms, now_ms) {
-        Admission::FromTheFuture => {
+    match (admit(sealed_at_ms, not_before_ms, now_ms), seen.code) {
+        (Admission::FromTheFuture, _) => {
             let wait = sealed_at_ms.saturating_sub(MAX_CLOCK_LEAD_MS).saturating_sub(now_ms);
             let message = format!("sealed at {sealed_at}, which is still to come: correct the clock and seal it again");
             let plan = settled(seen, Refused, FROM_THE_FUTURE, message, Some(sealed_at));
             Plan { recheck: Some(Duration::from_millis(wait.clamp(1000, 600_000))), ..plan }
         }
-        Admission::Superseded => {
+        (Admission::Superseded, _) => {
             let stored =
                 seen.stored.filter(|stored| stored.spec.sealed_at.0 == sealed_at && came_from(stored, seen.input));
             match stored {
@@ -146,14 +161,17 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
                     settled(seen, Accepted, ACCEPTED, message, Some(sealed_at))
                 }
                 None => {
-                    let message = format!(
-                        "sealed at {sealed_at}, not after what {kind} {name} already has: seal it again if it is the right one"
-                    );
+                    let way_out = match seen.code {
+                        Some(_) => "have the seller consent again",
+                        None => "seal it again if it is the right one",
+                    };
+                    let message = format!("sealed at {sealed_at}, not after what {kind} {name} already has: {way_out}");
                     settled(seen, Superseded, SUPERSEDED, message, Some(sealed_at))
                 }
             }
         }
-        Admission::Use => match seen.target {
+        (Admission::Use, Some(code)) => code::decide(seen, code, sealed_at),
+        (Admission::Use, None) => match seen.target {
             Target::Absent => {
                 let message = format!("{kind} {name} does not exist in this namespace");
                 settled(seen, Waiting, TARGET_NOT_FOUND, message, Some(sealed_at))
@@ -168,23 +186,25 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
                 settled(seen, Waiting, CONTAINED, message, Some(sealed_at))
             }
             Target::Free | Target::Contained(_) => {
-                let generation = seen.stored.map_or(0, |stored| stored.spec.generation) + 1;
-                let replaces = seen.stored.and_then(|stored| stored.metadata.resource_version.clone());
-                let store = NewCredential {
-                    generation,
-                    sealed_at: MicroTime(sealed_at),
-                    replaces,
-                    previous: seen.stored.and_then(|stored| previous(stored, seen.history, seen.now)),
-                    rotation: seen.history.rotation.clone(),
-                    told: seen
-                        .stored
-                        .and_then(|stored| stored.spec.told.clone())
-                        .map(|told| StoredTold { notice_at: told.notice_at, ..StoredTold::default() }),
-                };
-                let plan = settled(seen, Accepted, ACCEPTED, accepted(kind, name, generation), Some(sealed_at));
+                let store = next(seen, sealed_at, seen.history.seller.clone());
+                let plan = settled(seen, Accepted, ACCEPTED, accepted(kind, name, store.generation), Some(sealed_at));
                 Plan { store: Some(store), ..plan }
             }
         },
+    }
+}
+
+/// The credential after the one that is stored.
+pub(super) fn next(seen: &Observed<'_>, sealed_at: Timestamp, seller: Option<String>) -> NewCredential {
+    let told = seen.stored.and_then(|stored| stored.spec.told.clone());
+    NewCredential {
+        generation: seen.stored.map_or(0, |stored| stored.spec.generation) + 1,
+        sealed_at: MicroTime(sealed_at),
+        replaces: seen.stored.and_then(|stored| stored.metadata.resource_version.clone()),
+        previous: seen.stored.and_then(|stored| previous(stored, seen.history, seen.now)),
+        rotation: seen.history.rotation.clone(),
+        seller,
+        told: told.map(|told| StoredTold { notice_at: told.notice_at, ..StoredTold::default() }),
     }
 }
 
@@ -212,7 +232,7 @@ fn previous(stored: &StoredCredential, history: &History, now: Timestamp) -> Opt
     }
 }
 
-fn settled(
+pub(super) fn settled(
     seen: &Observed<'_>,
     state: SealedCredentialState,
     reason: &str,
@@ -224,9 +244,11 @@ fn settled(
         reason: Some(reason.to_owned()),
         message: Some(message),
         sealed_at: sealed_at.map(MicroTime),
+        // A code that was claimed stays so, whatever is said of it.
+        claim: seen.code.and_then(|_| code::claim(seen.sealed, seen.input)).cloned(),
         observed_generation: seen.sealed.metadata.generation,
     };
-    Plan { store: None, status, recheck: None }
+    Plan { store: None, exchange: None, status, recheck: None }
 }
 
 pub(super) fn accepted(kind: &str, name: &str, generation: i64) -> String {

@@ -21,7 +21,8 @@ fn sealed(key: &PrivateKey, namespace: &str, name: &str, at: u64, secret: &str) 
     let field = CredentialField::RefreshToken;
     let binding = Binding { namespace, kind: owner.kind.as_str(), name, field: field.as_str() };
     let ciphertext = seal_input(key.public(), &binding, at, secret.as_bytes()).unwrap();
-    let mut sealed = SealedCredential::new("input", SealedCredentialSpec { r#for: owner, field, ciphertext });
+    let mut sealed =
+        SealedCredential::new("input", SealedCredentialSpec { r#for: owner, field, consent: None, ciphertext });
     sealed.metadata.namespace = Some("acme".into());
     sealed.metadata.generation = Some(1);
     sealed
@@ -47,7 +48,7 @@ fn look_with(
     opened: Result<u64, Fault>,
     history: &History,
 ) -> plan::Plan {
-    plan(&Observed { sealed, input: &digest(sealed), target, stored, history, opened, now: now() })
+    plan(&Observed { sealed, input: &digest(sealed), target, stored, history, code: None, opened, now: now() })
 }
 
 fn verdict(plan: &plan::Plan) -> (SealedCredentialState, &str) {
@@ -63,7 +64,7 @@ fn an_input_is_stored_once_and_then_stays_accepted() {
     let new = first.store.clone().unwrap();
     assert_eq!((new.generation, &new.replaces), (1, &None));
 
-    let stored = stored_credential(&keyset, &input, &owner(), &new, &opened).unwrap();
+    let stored = stored_credential(&keyset, &input, &owner(), &new, credential_text(&opened).unwrap()).unwrap();
     let restored: StoredCredential = serde_json::from_value(serde_json::to_value(&stored).unwrap()).unwrap();
     input.status = Some(first.status.clone());
     let again = look(&input, &Target::Free, Some(&restored), Ok(opened.sealed_at_ms));
@@ -168,7 +169,9 @@ fn an_input_in_use_is_kept_by_its_digest_and_rests() {
     let mut input = sealed(&key, "acme", "na", ms(-1), &token("one"));
     let opened = open(std::slice::from_ref(&key), &input).unwrap();
     let first = look(&input, &Target::Free, None, Ok(opened.sealed_at_ms));
-    let stored = stored_credential(&keyset, &input, &owner(), &first.store.clone().unwrap(), &opened).unwrap();
+    let stored =
+        stored_credential(&keyset, &input, &owner(), &first.store.clone().unwrap(), credential_text(&opened).unwrap())
+            .unwrap();
     let before = digest(&input);
     shorten(&mut input);
     assert!(input.spec.ciphertext.len() > 1000, "what waits is kept whole");

@@ -83,7 +83,7 @@ pub struct ConnectionMay {
 }
 
 /// A step of connecting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// `Consent`, `Exchange`, `Verified` or `Ready`.
     pub title: String,
@@ -94,8 +94,7 @@ pub struct Step {
 }
 
 /// How far a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepState {
     /// It is behind us.
     Done,
@@ -161,30 +160,35 @@ pub struct ConnectionUser {
 /// the script puts into the page, never HTML.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LiveStatus {
-    /// The tone of the state.
     tone: &'static str,
-    /// The word of the state.
     word: String,
-    /// The state in a sentence.
     summary: String,
-    /// The steps, as many and in the order of the page.
-    steps: Vec<Step>,
+    /// As many as the page has, in its order.
+    steps: Vec<LiveStep>,
     /// Whether nothing more will come: the page then shows itself anew.
     over: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct LiveStep {
+    state: &'static str,
+    word: &'static str,
+    text: String,
+}
+
 impl LiveStatus {
-    /// The state as the page shows it.
+    /// The state as the page shows it. When it is `over`, the page that comes next must not be `live`.
     #[must_use]
     pub fn new(status: &Status, summary: &str, steps: &[Step], over: bool) -> Self {
+        let step = |it: &Step| LiveStep { state: it.state.as_str(), word: it.state.word(), text: it.text.clone() };
         let (tone, word) = (status.tone.as_str(), status.word.clone());
-        Self { tone, word, summary: summary.to_owned(), steps: steps.to_vec(), over }
+        Self { tone, word, summary: summary.to_owned(), steps: steps.iter().map(step).collect(), over }
     }
 
     /// As the script reads it, on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings, a bool and unit variants: nothing that serde_json could refuse.
+        // Texts and a bool: nothing that serde_json could refuse.
         serde_json::to_string(self).unwrap_or_default()
     }
 }

@@ -34,10 +34,10 @@ pub struct ConnectionNew {
 impl ConnectionNew {
     fn faults(&self) -> Vec<Fault> {
         faults([
+            ("name", &self.name.error),
             ("application", &self.application_error),
             ("region", &self.region_error),
             ("marketplaces", &self.marketplaces_error),
-            ("name", &self.name.error),
             ("token", &self.token_error),
         ])
     }

@@ -14,8 +14,6 @@ pub struct Security {
     pub contact: Option<String>,
     /// How it is now; for the signed-in only.
     pub facts: Vec<Fact>,
-    /// How long records are kept, in days.
-    pub retention_days: u32,
     /// After how many seconds a gateway that does not see the cluster refuses everything.
     pub staleness_seconds: u32,
 }

@@ -17,7 +17,9 @@ pub(crate) struct Code(Zeroizing<String>);
 impl Code {
     pub(crate) fn new() -> Result<Self, NoRandomness> {
         let random = random()?;
-        Ok(Self(Zeroizing::new(random[..LENGTH].iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())))
+        Ok(Self(Zeroizing::new(
+            random[..LENGTH].iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect(),
+        )))
     }
 
     /// What somebody entered: in any case, with spaces or hyphens, and with letters that look like others.
@@ -81,7 +83,8 @@ mod tests {
 
     #[test]
     fn codes_are_random_and_use_all_letters() {
-        let codes: std::collections::BTreeSet<String> = (0..500).map(|_| Code::new().unwrap().shown().to_string()).collect();
+        let codes: std::collections::BTreeSet<String> =
+            (0..500).map(|_| Code::new().unwrap().shown().to_string()).collect();
         assert_eq!(codes.len(), 500);
         let letters: std::collections::BTreeSet<char> = codes.iter().flat_map(|code| code.chars()).collect();
         assert_eq!(letters.len(), 33, "32 and the hyphen");
@@ -92,7 +95,9 @@ mod tests {
         let (code, other) = (Code::read("ABCDEFGH").unwrap(), Code::read("ABCDEFGJ").unwrap());
         let kept = code.hash(&Keys::of(1), "browser");
         assert!(same(&kept, &code.hash(&Keys::of(1), "browser")));
-        for differs in [other.hash(&Keys::of(1), "browser"), code.hash(&Keys::of(2), "browser"), code.hash(&Keys::of(1), "other")] {
+        for differs in
+            [other.hash(&Keys::of(1), "browser"), code.hash(&Keys::of(2), "browser"), code.hash(&Keys::of(1), "other")]
+        {
             assert!(!same(&kept, &differs));
         }
     }

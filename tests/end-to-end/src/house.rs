@@ -21,8 +21,8 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::{
-    Amazon, Cut, Gateway, Ingress, binary, browser::Browser, eventually, line::Line, mailbox::Mailbox, objects, role::Role, sqs::Sqs,
-    traces::Traces,
+    Amazon, Cut, Gateway, Ingress, binary, browser::Browser, eventually, line::Line, mailbox::Mailbox, objects,
+    role::Role, sqs::Sqs, traces::Traces,
 };
 
 /// The namespace OpenTeam runs in.
@@ -61,6 +61,11 @@ impl Default for Plan {
             traces: true,
         }
     }
+}
+
+/// The pod of a portal.
+fn portal_pod(number: usize) -> String {
+    format!("openteam-portal-{number}")
 }
 
 /// The pod of a gateway.
@@ -161,6 +166,7 @@ impl House {
         house.role(OPERATOR).start();
         house.role(RECORDER).start();
         house.fetch_keyset();
+        house.fetch_portal_keys();
         for role in house.roles().iter_mut() {
             role.start();
             role.wait_ready();
@@ -172,6 +178,8 @@ impl House {
         team.metadata.namespace = Some(FIRST.to_owned());
         house.apply(&team);
         house.gateway_ca = house.gateway_ca_told_in(FIRST);
+        let portals = (0..Self::PORTALS).map(|number| house.role(&portal_pod(number)).port).collect();
+        house.ingress.lead_to(portals, &house.gateway_ca);
         house.webhook_is_asked();
         house
     }
@@ -183,10 +191,15 @@ impl House {
         let recorder = format!("--recorder-connect=127.0.0.1:{recorder_port}");
         let endpoints = "--allow-endpoints".to_owned();
         let smtp = format!("--smtp-credentials={}", self.dir.join("smtp").display());
-        let own = [recorder.clone(), endpoints.clone(), smtp];
+        let own = [recorder.clone(), endpoints.clone(), smtp.clone()];
         self.add_role("operator", OPERATOR, &openteam("operator"), &own, &plan.log);
         let own = [recorder.clone(), endpoints.clone()];
         self.add_role("webhook", WEBHOOK, &openteam("webhook"), &own, &plan.log);
+        let keys = format!("--keys={}", self.dir.join("portal").display());
+        for number in 0..Self::PORTALS {
+            let own = [recorder.clone(), endpoints.clone(), smtp.clone(), keys.clone()];
+            self.add_role("portal", &portal_pod(number), &openteam("portal"), &own, &plan.log);
+        }
         let keyset = format!("--keyset={}", self.keyset_file().display());
         for (number, command) in plan.gateways.iter().enumerate() {
             let command = if command.is_empty() { &openteam("gateway") } else { command };
@@ -244,6 +257,19 @@ impl House {
             secret.data?.remove("keyset.json")
         });
         fs::write(self.keyset_file(), keyset).unwrap();
+    }
+
+    /// The same of the portal's keys, which are looked for at the end.
+    fn fetch_portal_keys(&self) {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let keys = eventually("the operator makes the portal's keys", || {
+            self.block_on(secrets.get_opt("openteam-portal")).unwrap()?.data
+        });
+        let dir = self.dir.join("portal");
+        fs::create_dir_all(&dir).unwrap();
+        for (entry, ByteString(key)) in keys {
+            fs::write(dir.join(entry), key).unwrap();
+        }
     }
 
     pub(crate) fn sqs(&self) -> &Sqs {
@@ -426,6 +452,9 @@ impl House {
             fs::write(dir.join("password"), password).unwrap();
         }
     }
+
+    /// How many portals a house has: what one knows, the other must.
+    pub const PORTALS: usize = 2;
 
     /// How many gateways a house of tests has.
     pub const GATEWAYS: usize = 2;

@@ -189,7 +189,8 @@ impl Kept {
                 list(&self.sessions, session.to_owned());
             }
         }
-        let last: String = path.rsplit('/').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+        let last: String =
+            path.rsplit('/').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
         let name = format!("{number:06}.{method}.{last:.40}.{}", status.as_u16());
         let mut file = File::create(self.answers.join(name)).unwrap();
         file.write_all(format!("{text}\n").as_bytes()).unwrap();

@@ -25,7 +25,7 @@ pub(super) fn look(world: &World<'_>, connection: &AmazonConnection, found: &mut
     // Of other namespaces nothing is told: their connections do not exist for this one.
     let twin = spec.selling_partner_id.as_ref().and_then(|seller| {
         let same = |it: &AmazonConnection| {
-            it.spec.selling_partner_id.as_ref() == Some(seller)
+            it.selling_partner_id() == Some(seller)
                 && (it.spec.region, it.spec.sandbox) == (spec.region, spec.sandbox)
                 && it.spec.application_ref == spec.application_ref
         };

@@ -81,6 +81,7 @@ async fn one(client: &Client, example: &AmazonConnection, number: usize) -> anyh
         previous: None,
         rotation: None,
         told: None,
+        selling_partner_id: None,
         r#for: owner,
     };
     let credentials: Api<StoredCredential> = Api::namespaced(client.clone(), namespace);

@@ -326,7 +326,7 @@ impl<'p> House<'p> {
         let now = u64::try_from(Timestamp::now().as_millisecond())?;
         let ciphertext = seal::seal_input(&self.key, &binding, now, secret.as_bytes())?;
         let of = CredentialOwner { kind, name: name.to_owned() };
-        let spec = SealedCredentialSpec { r#for: of, field, ciphertext };
+        let spec = SealedCredentialSpec { r#for: of, field, consent: None, ciphertext };
         Ok(placed(SealedCredential::new(&format!("{name}-sealed"), spec), namespace))
     }
 

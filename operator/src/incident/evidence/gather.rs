@@ -259,7 +259,7 @@ fn access(stores: &Stores, below: &Below, usage: &Usage, now: Timestamp) -> Valu
                 "region": spec.region,
                 "sandbox": spec.sandbox,
                 "access": spec.access,
-                "sellingPartnerId": spec.selling_partner_id,
+                "sellingPartnerId": connection.selling_partner_id(),
                 "marketplaceIds": spec.marketplace_ids,
                 "exposedUntil": connection.status.as_ref().and_then(|status| status.exposed_until.as_ref()),
             })
