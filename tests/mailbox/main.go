@@ -1,13 +1,13 @@
 // Command mailbox is an SMTP server that keeps what it is given and shows it, with switches for what can go wrong.
 //
-// It speaks TLS only, from the first byte or by STARTTLS, with a certificate of an authority that it makes at its start.
+// It speaks TLS only, from the first byte or by STARTTLS, with a certificate that it is given, or one of an authority that it
+// makes at its start.
 package main
 
 import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -26,24 +26,33 @@ func main() {
 		start = flag.String("smtp", "127.0.0.1:4587", "where to take mail over STARTTLS")
 		api   = flag.String("http", "127.0.0.1:4080", "where to show mail and take switches, in plain HTTP")
 		names = flag.String("names", "localhost", "DNS names of the certificate, with commas")
-		ca    = flag.String("ca", "", "file to write the authority to, PEM; it is at /ca.crt too")
+		ca    = flag.String("ca", "", "file to write the authority to, PEM")
+		cert  = flag.String("tls-cert", "", "file with the certificate, PEM, instead of one made here")
+		key   = flag.String("tls-key", "", "file with its key")
 	)
 	flag.Parse()
-	if err := run(*smtps, *start, *api, strings.Split(*names, ","), *ca); err != nil {
+	certificate, err := identity(strings.Split(*names, ","), *ca, *cert, *key)
+	if err != nil {
+		log.Fatalf("certificate: %v", err)
+	}
+	if err := run(*smtps, *start, *api, certificate); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(smtps, start, api string, names []string, ca string) error {
+// identity is the certificate in a file, or one for these names whose authority is written to the file ca.
+func identity(names []string, ca, cert, key string) (tls.Certificate, error) {
+	if cert != "" {
+		return tls.LoadX509KeyPair(cert, key)
+	}
 	authority, certificate, err := makeCertificate(names)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
+	if err == nil && ca != "" {
+		err = os.WriteFile(ca, authority, 0o644)
 	}
-	if ca != "" {
-		if err := os.WriteFile(ca, authority, 0o644); err != nil {
-			return err
-		}
-	}
+	return certificate, err
+}
+
+func run(smtps, start, api string, certificate tls.Certificate) error {
 	box := &Mailbox{}
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	failed := make(chan error)
@@ -55,7 +64,7 @@ func run(smtps, start, api string, names []string, ca string) error {
 		server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 			return &session{box: box, conn: c}, nil
 		}))
-		server.Domain = names[0]
+		server.Domain = "mailbox"
 		server.TLSConfig = config
 		server.MaxMessageBytes = 1 << 20
 		server.ErrorLog = log.New(os.Stderr, "", 0)
@@ -72,15 +81,14 @@ func run(smtps, start, api string, names []string, ca string) error {
 	if err != nil {
 		return err
 	}
-	go func() { failed <- http.Serve(listener, routes(box, authority)) }()
+	go func() { failed <- http.Serve(listener, routes(box)) }()
 	log.Printf("mailbox: smtps %s, smtp %s, http %s", smtps, start, listener.Addr())
 	return <-failed
 }
 
-func routes(box *Mailbox, authority []byte) http.Handler {
+func routes(box *Mailbox) http.Handler {
 	mux := http.NewServeMux()
 	addPages(mux, box)
-	mux.HandleFunc("GET /ca.crt", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority) })
 	mux.HandleFunc("GET /mails", func(w http.ResponseWriter, r *http.Request) {
 		other := func(mail Mail) bool { return !mail.isFor(r.URL.Query().Get("to")) }
 		answer(w, slices.DeleteFunc(box.Mails(), other))

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the whole product on a real Kubernetes, the main job walked step by step.
 
+mod browser;
 mod evidence;
 mod images;
 mod incident;
@@ -11,7 +12,7 @@ mod place;
 mod rotation;
 mod work;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -22,6 +23,7 @@ use crate::{
     check::{Steps, show},
     shell,
 };
+use browser::{Forwards, Ports};
 use place::Place;
 
 /// The namespace OpenTeam runs in, as the manifests have it.
@@ -29,6 +31,8 @@ const SYSTEM: &str = "openteam-system";
 /// The samples' namespace and connection.
 const TEAM: &str = "acme";
 const CONNECTION: &str = "acme-na";
+/// The Owner of the samples' Team.
+const MEMBER: &str = "ada@acme.example";
 /// In the samples, the agent may use the first and the connection has the second too.
 const INSIDE: &str = "ATVPDKIKX0DER";
 const OUTSIDE: &str = "A2EUQ1WTGCTBG2";
@@ -61,14 +65,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut steps = Steps::default();
     let mut figures = Figures::default();
     let walked = walk(arguments, &mut steps, &mut figures);
-    if let Ok(place) = &walked
+    let ok = walked.is_ok();
+    if let Ok(walked) = walked
         && !arguments.once
     {
-        stay(place)?;
+        stay(walked)?;
     }
-    let ok = walked.is_ok();
-    // The cluster ends before the last line, so that nothing is said after it.
-    drop(walked);
+    // The cluster has ended before the last line, so that nothing is said after it.
     println!(
         "\n{}",
         json!({
@@ -81,16 +84,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if ok { Ok(()) } else { std::process::exit(1) }
 }
 
-fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyhow::Result<Place> {
+/// What is there after the walk. The forwards end before the cluster does.
+struct Walked {
+    ports: Ports,
+    forwards: Forwards,
+    authorities: PathBuf,
+    place: Place,
+}
+
+fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyhow::Result<Walked> {
     let place = steps.step("Kubernetes", || Place::open(arguments))?;
+    let ports = Ports::choose()?;
     let walked = (|| {
         let kubectl = place.kubectl();
         steps.step("Images", || images::build(&place))?;
-        let mut amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl))?;
-        steps.step("openteam seal, samples applied", || install::samples(&place, &amazon))?;
+        let mut amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl, &ports))?;
+        steps.step("openteam seal, samples applied", || install::samples(&place, &amazon, &ports))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
         steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
         steps.step("A laptop does through kubectl port-forward, with three libraries", || laptop::walk(&place))?;
+        let forwards = Forwards::open(kubectl, &ports)?;
+        let authorities = browser::authorities(kubectl, amazon.authority())?;
         let contained =
             steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
         figures.containment_ms = Some(contained.slowest.as_millis());
@@ -104,10 +118,10 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         steps.step("Amazon's credentials looked for everywhere: none", || leaks::look(&place, &amazon))?;
         figures.lwa_calls = Some(steps.step("What Amazon saw", || work::amazon_calls(kubectl))?);
         figures.versions = versions(kubectl)?;
-        Ok(())
+        Ok((forwards, authorities))
     })();
     match walked {
-        Ok(()) => Ok(place),
+        Ok((forwards, authorities)) => Ok(Walked { ports, forwards, authorities, place }),
         Err(error) => {
             explain(place.kubectl());
             Err(error)
@@ -144,12 +158,25 @@ fn explain(kubectl: &Kubectl) {
 }
 
 /// Stays up until Ctrl-C.
-fn stay(place: &Place) -> anyhow::Result<()> {
+fn stay(walked: Walked) -> anyhow::Result<()> {
+    let Walked { ports, mut forwards, authorities, place } = walked;
     println!("\nThe demo stays up; Ctrl-C ends it and leaves nothing behind. In another terminal:");
     println!("   {}", place.how_to_reach());
     println!("   kubectl get openteam -A");
     println!("   kubectl annotate amzc/{CONNECTION} -n {TEAM} openteam.dev/disable=inc-2");
     println!("   {} --help", shell::program("openteam")?.display());
+    println!("In a browser on this machine, as a member of the Team:");
+    println!("   {}   the portal: sign in as {MEMBER}", ports.portal());
+    println!("   {}    the mailbox: the code arrives here", ports.mailbox());
+    println!("   Their certificates are the demo's own: accept the warning, or trust {} meanwhile", authorities.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tokio::signal::ctrl_c()).context("Ctrl-C cannot be waited for")
+    runtime.block_on(async {
+        let mut end = pin!(tokio::signal::ctrl_c());
+        loop {
+            tokio::select! {
+                ended = &mut end => return ended.context("Ctrl-C cannot be waited for"),
+                () = tokio::time::sleep(Duration::from_secs(1)) => forwards.mend(place.kubectl()),
+            }
+        }
+    })
 }

@@ -138,13 +138,16 @@ class Person {
     return file;
   }
 
-  /**
-   * Waits for a mail to an address that is newer than mail number `after`, and returns the newest: `{id, subject, text, html}`.
-   */
+  /** Every mail to an address, oldest first: `{id, subject, text, html}`. */
+  async mails(address) {
+    const answer = await fetch(`${this.#told.origins.mailbox}/mails?to=${encodeURIComponent(address)}`);
+    return answer.json();
+  }
+
+  /** Waits for a mail to an address that is newer than mail number `after`, and returns the newest. */
   async mail(address, after = 0) {
-    const url = `${this.#told.origins.mailbox}/mails?to=${encodeURIComponent(address)}`;
     for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
-      const newest = (await (await fetch(url)).json()).at(-1);
+      const newest = (await this.mails(address)).at(-1);
       if (newest && newest.id > after) return newest;
       await new Promise((later) => setTimeout(later, 100));
     }

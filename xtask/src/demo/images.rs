@@ -1,7 +1,7 @@
-//! The three images of the demo: OpenTeam, the emulated Amazon, and an agent.
+//! The four images of the demo: OpenTeam, the emulated Amazon, the mailbox, and an agent.
 
 use anyhow::Context;
-use cluster::{Image, agent};
+use cluster::{Image, agent, binaries::go_program};
 
 use super::place::Place;
 use crate::{image, shell};
@@ -10,7 +10,7 @@ use crate::{image, shell};
 pub(super) fn build(place: &Place) -> anyhow::Result<()> {
     shell::build()?;
     let openteam = image::openteam("localhost/openteam:dev", &shell::program("openteam")?);
-    let images = [openteam, amazon()?, agent::image().context("the agent's image")?];
+    let images = [openteam, amazon()?, mailbox()?, agent::image().context("the agent's image")?];
     let directory = shell::root().join("target/images");
     std::fs::create_dir_all(&directory)?;
     for image in images {
@@ -28,4 +28,11 @@ fn amazon() -> anyhow::Result<Image> {
     Ok(Image::new("localhost/amazon-emulator:dev")
         .program(shell::program("amazon-emulator")?, "/usr/local/bin/amazon-emulator")
         .entrypoint(["/usr/local/bin/amazon-emulator"]))
+}
+
+fn mailbox() -> anyhow::Result<Image> {
+    let program = go_program(&shell::root().join("tests/mailbox"), "mailbox").context("the mailbox")?;
+    Ok(Image::new("localhost/mailbox:dev")
+        .file(program, "/usr/local/bin/mailbox")
+        .entrypoint(["/usr/local/bin/mailbox"]))
 }

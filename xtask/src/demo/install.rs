@@ -1,4 +1,4 @@
-//! Installing OpenTeam beside an emulated Amazon, and a Team that uses it.
+//! Installing OpenTeam beside an emulated Amazon and a mailbox, and a Team that uses it.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use cluster::Kubectl;
 use serde_json::{Value, json};
 
-use super::{CONNECTION, SYSTEM, TEAM, place::Place};
+use super::{CONNECTION, SYSTEM, TEAM, browser::Ports, place::Place};
 use crate::{check::show, shell};
 
 /// Between the two parts that [`FROM_SECRET`] prints.
@@ -41,6 +41,11 @@ impl Amazon {
         secrets.chain(tokens.map(|token| ("refresh token", token)))
     }
 
+    /// The authority of its certificate, PEM.
+    pub(super) fn authority(&self) -> &str {
+        &self.ca
+    }
+
     /// Whose connection the samples have.
     pub(super) fn seller(&self) -> anyhow::Result<&Seller> {
         self.seed.sellers.first().context("nobody sells")
@@ -65,11 +70,18 @@ pub(super) fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
     Ok(file.write_all(content.as_bytes())?)
 }
 
-/// Applies the demo's overlay and waits until every pod is Ready.
-pub(super) fn install(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
-    apply(kubectl, &["-k", "manifests/overlays/demo"])?;
+/// Applies the demo's overlay with this machine's addresses, and waits until every pod is Ready.
+pub(super) fn install(kubectl: &Kubectl, ports: &Ports) -> anyhow::Result<Amazon> {
+    let (authority, made) = mailbox(kubectl)?;
+    let overlay = overlay(ports, &authority)?.display().to_string();
+    show("$ kubectl apply -k target/demo/install   # manifests/overlays/demo with the addresses of this machine");
+    apply(kubectl, &["-k", &overlay])?;
+    if let Some(secret) = made {
+        kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
+    }
     let amazon = amazon(kubectl)?;
-    for (namespace, kind) in [("amazon", "deployment"), (SYSTEM, "statefulset"), (SYSTEM, "deployment")] {
+    let deployments = ["amazon", "mailbox", SYSTEM].map(|namespace| (namespace, "deployment"));
+    for (namespace, kind) in deployments.into_iter().chain([(SYSTEM, "statefulset")]) {
         for name in kubectl.run(&["get", kind, "-n", namespace, "-o", "name"])?.lines() {
             kubectl.run(&["rollout", "status", "-n", namespace, name, "--timeout=180s"])?;
         }
@@ -78,14 +90,69 @@ pub(super) fn install(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
     Ok(amazon)
 }
 
-/// Makes up a seller, unless an earlier demo on this cluster did: a connection's seller never changes.
+/// The mailbox's authority, and the Secret with its certificate, unless an earlier demo on this cluster made one.
+fn mailbox(kubectl: &Kubectl) -> anyhow::Result<(String, Option<Value>)> {
+    let ca = r#"go-template={{index .data "ca.crt" | base64decode}}"#;
+    let found = kubectl.run(&["get", "secret", "mailbox", "-n", "mailbox", "--ignore-not-found", "-o", ca])?;
+    if !found.is_empty() {
+        return Ok((found, None));
+    }
+    let authority = Authority::make(&["mailbox.mailbox.svc".to_owned()])?;
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "mailbox", "namespace": "mailbox" },
+        "stringData": { "ca.crt": authority.ca, "tls.crt": authority.certificate, "tls.key": authority.key },
+    });
+    Ok((authority.ca, Some(secret)))
+}
+
+/// The demo's overlay with settings for this machine. The portal has settings of its own: what it tells people of the gateway is
+/// an address here, while agents in the cluster call the Service.
+fn overlay(ports: &Ports, mailbox_authority: &str) -> anyhow::Result<PathBuf> {
+    let overlay = scratch()?.join("install");
+    fs::create_dir_all(&overlay)?;
+    fs::write(overlay.join("mailbox.crt"), mailbox_authority)?;
+    let settings = [
+        format!("publicUrl={}", ports.portal()),
+        "smtpUrl=smtps://mailbox.mailbox.svc:465".to_owned(),
+        "smtpFrom=openteam@openteam.example".to_owned(),
+        "incidentContact=oncall@openteam.example".to_owned(),
+    ];
+    let of_portal = [&settings[..], &[format!("gatewayUrl={}", ports.gateway())]].concat();
+    let ca = ["smtpCaBundle=mailbox.crt"];
+    let volume = json!({ "name": "settings", "configMap": { "name": "openteam-portal-settings" } });
+    let patch = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "openteam-portal", "namespace": SYSTEM },
+        "spec": { "template": { "spec": { "volumes": [volume] } } },
+    });
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../../manifests/overlays/demo"],
+        "configMapGenerator": [
+            { "name": "openteam", "namespace": SYSTEM, "behavior": "merge", "literals": settings, "files": ca },
+            { "name": "openteam-portal-settings", "namespace": SYSTEM, "literals": of_portal, "files": ca },
+        ],
+        "patches": [{ "patch": patch.to_string() }],
+    });
+    fs::write(overlay.join("kustomization.yaml"), serde_yaml::to_string(&kustomization)?)?;
+    Ok(overlay)
+}
+
+/// Makes up two sellers, unless an earlier demo on this cluster did: a connection's seller never changes.
 fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
     let found = kubectl.run(&["get", "secret", "amazon", "-n", "amazon", "--ignore-not-found", "-o", FROM_SECRET])?;
     if let Some((seed, ca)) = found.split_once(SEPARATOR) {
         return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned(), consents: Vec::new() });
     }
-    let seed = Seed::made_up().context("sellers cannot be made up")?;
-    let authority = Authority::make(&["amazon.amazon.svc".to_owned()])?;
+    let mut seed = Seed::made_up().context("sellers cannot be made up")?;
+    // One to be connected by YAML, another by the portal; of one application.
+    let client_id = seed.sellers.first().context("nobody sells")?.client_id.clone();
+    seed.sellers.push(Seller { client_id, ..Seed::made_up()?.sellers.remove(0) });
+    // By the one name OpenTeam calls it, by the other a browser on this machine.
+    let authority = Authority::make(&["amazon.amazon.svc".to_owned(), "localhost".to_owned()])?;
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -118,7 +185,7 @@ fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Seals the made-up seller's credentials and applies the samples, with the made-up ids in place of the samples' own.
-pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
+pub(super) fn samples(place: &Place, amazon: &Amazon, ports: &Ports) -> anyhow::Result<()> {
     let kubectl = place.kubectl();
     let seller = amazon.seller()?;
     let application = amazon
@@ -138,7 +205,9 @@ pub(super) fn samples(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
             { "op": "replace", "path": "/spec/applicationId", "value": application.application_id },
             { "op": "replace", "path": "/spec/clientId", "value": application.client_id },
             { "op": "add", "path": "/spec/endpoints",
-              "value": { "lwa": url, "sellingPartnerApi": url, "caBundle": amazon.ca } },
+              "value": { "lwa": url, "sellingPartnerApi": url, "consent": ports.amazon(), "caBundle": amazon.ca } },
+            { "op": "add", "path": "/spec/redirectUri", "value": format!("{}/amazon/callback", ports.portal()) },
+            { "op": "add", "path": "/spec/loginUri", "value": format!("{}/amazon/login", ports.portal()) },
         ]).to_string() }),
         json!({ "target": { "kind": "AmazonConnection" }, "patch": json!([
             { "op": "add", "path": "/spec/sellingPartnerId", "value": seller.seller_id },
