@@ -275,6 +275,18 @@ fn the_pasted_lines_save_address_authority_and_token_for_their_owner_only() {
 }
 
 #[test]
+fn every_line_for_a_shell_can_be_read_by_one() {
+    let clients = samples::token_issued(ordinary).clients();
+    let shell = ["save-files", "curl-call", "python-run", "node-run", "kubernetes-secret"];
+    let lines: Vec<_> = clients.iter().flat_map(|it| &it.snippets).filter(|it| shell.contains(&it.id)).collect();
+    assert_eq!(lines.len(), shell.len());
+    for it in lines {
+        assert!(Command::new("sh").args(["-nc", &it.text]).status().unwrap().success(), "{}", it.id);
+        assert!(!it.text.lines().next_back().unwrap().ends_with('\\'), "{}", it.id);
+    }
+}
+
+#[test]
 fn only_the_lines_that_save_it_hold_the_token() {
     let page = samples::token_issued(ordinary);
     let token = secrecy::ExposeSecret::expose_secret(&page.token);
