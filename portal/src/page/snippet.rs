@@ -6,25 +6,23 @@ use secrecy::ExposeSecret;
 use super::TokenIssued;
 
 /// A way to call.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Client {
+pub(super) struct Client {
     /// Names it in the page, such as `curl`.
-    pub id: &'static str,
+    pub(super) id: &'static str,
     /// What people call it.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// What to paste, in order.
-    pub snippets: Vec<Snippet>,
+    pub(super) snippets: Vec<Snippet>,
 }
 
 /// Something to paste.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Snippet {
+pub(super) struct Snippet {
     /// Names it in the page.
-    pub id: &'static str,
+    pub(super) id: &'static str,
     /// Where it goes, such as `orders.py`, or what it does.
-    pub title: &'static str,
+    pub(super) title: &'static str,
     /// The text itself.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// Writes the three files that every client below reads. The space before the last line keeps the token out of the history
