@@ -28,8 +28,7 @@ impl<'h> Machine<'h> {
             fs::set_permissions(file, Permissions::from_mode(0o755)).unwrap();
         };
         // What is to be installed is there already, in the version that the tests have.
-        for (installer, library, pin) in
-            [("pip", Library::PythonAmazonSpApi, "=="), ("npm", Library::AmazonSpApi, "@")]
+        for (installer, library, pin) in [("pip", Library::PythonAmazonSpApi, "=="), ("npm", Library::AmazonSpApi, "@")]
         {
             let wanted = format!("install {}{pin}{}", library.name(), library.version().unwrap());
             program(installer, format!("[ \"$*\" = '{wanted}' ] || {{ echo \"not $*\" >&2; exit 1; }}"));
@@ -61,7 +60,13 @@ impl<'h> Machine<'h> {
         }
         is("kubectl", self.paste(&text("kubernetes-secret")), "kind: Secret");
         // Of a pod only a part is shown.
-        is("volume", serde_yaml::from_str::<Value>(&text("kubernetes-volume")).map(|it| it.to_string()).map_err(|e| e.to_string()), "openteam");
+        is(
+            "volume",
+            serde_yaml::from_str::<Value>(&text("kubernetes-volume"))
+                .map(|it| it.to_string())
+                .map_err(|e| e.to_string()),
+            "openteam",
+        );
         Value::Object(told)
     }
 
