@@ -80,7 +80,9 @@ class Person {
 
   /** Takes over somebody's cookies: the same person at another screen, without another mail. */
   async has(other) {
-    await this.context.addCookies(await other.context.cookies());
+    // By an address, not a domain: names that begin with __Host- are for nothing wider.
+    const cookies = (await other.context.cookies()).map(({ domain, path, ...cookie }) => cookie);
+    await this.context.addCookies(cookies.map((cookie) => ({ ...cookie, url: this.#told.origins.portal })));
   }
 
   /** From now on complaints of this pattern are taken for what must be. */

@@ -30,17 +30,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CALLED: &str = "Acme by the portal";
 
 /// Does it all, within what a newcomer would give it.
-pub(super) fn walk(ports: &Ports, amazon: &mut Amazon, authorities: &str) -> anyhow::Result<()> {
+pub(super) fn walk(ports: &Ports, amazon: &Amazon, authorities: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut browser = Browser::new(authorities, ports)?;
-    let seller = amazon.others().next().context("there is no other seller")?.seller_id.clone();
-    let token = runtime.block_on(async {
+    let seller = amazon.other_seller()?.seller_id.clone();
+    let issued = runtime.block_on(async {
         browser.sign_in(ports).await?;
         browser.join().await?;
         browser.connect(ports, &seller).await?;
         browser.issue().await
     })?;
-    call(ports, authorities, &token)
+    call(ports, authorities, &issued)
 }
 
 /// Cookies and a place.
@@ -58,6 +58,17 @@ struct Page {
 }
 
 impl Page {
+    /// The fields that a form of it sends along unseen.
+    fn hidden(&self) -> Vec<(String, String)> {
+        let tags = self.text.split("<input type=\"hidden\" ").skip(1);
+        let value = |tag: &str, name: &str| {
+            let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+            let (value, _) = rest.split_once('"')?;
+            Some(value.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+        };
+        tags.filter_map(|tag| Some((value(tag, "name")?, value(tag, "value")?))).collect()
+    }
+
     /// Demands a text of it.
     fn has(self, text: &str) -> anyhow::Result<Self> {
         if !self.text.contains(text) {
@@ -189,6 +200,17 @@ impl Browser {
         }
         show(&format!("{connection} is Ready"));
         Ok(())
+    }
+
+    /// Amazon's page: a seller says yes.
+    async fn consent(&mut self, page: &Page, seller: &str) -> anyhow::Result<Page> {
+        let mut form = page.hidden();
+        for (name, value) in [("seller", seller), ("user", "primary"), ("decision", "authorize")] {
+            form.push((name.to_owned(), value.to_owned()));
+        }
+        let to = page.url.join(page.between("<form method=\"post\" action=\"", "\"")?)?;
+        let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.go(Method::POST, to, &form).await
     }
 
     async fn issue(&mut self) -> anyhow::Result<Issued> {
