@@ -30,6 +30,9 @@ scenario(async (run) => {
   };
   const status = { 'not-found': 404, 'connection-delete': run.told.made ? 200 : 400 };
 
+  const signedIn = await run.person('ada');
+  await run.step('signed in', () => join(signedIn, owner, team));
+
   for (const [way, options] of WAYS) {
     await run.step(`every page, ${way}`, async () => {
       const ada = await run.person(`ada-${way}`, options);
@@ -38,7 +41,7 @@ scenario(async (run) => {
       await ada.shot(`${way}/sign-in`, true);
       await ada.open('/security');
       await ada.isAccessible();
-      await join(ada, owner, team);
+      await ada.has(signedIn);
       for (const [name, path] of Object.entries(pages)) {
         await ada.open(path, status[name] ?? 200);
         const faults = await ada.faults();
@@ -51,7 +54,7 @@ scenario(async (run) => {
 
   await run.step('times are those of the reader, and UTC without scripts', async () => {
     const shown = async (person) => {
-      await join(person, owner, team);
+      await person.has(signedIn);
       await person.open('/sessions');
       const time = person.page.locator('main time').first();
       return [await time.getAttribute('datetime'), await time.innerText()];

@@ -1,7 +1,7 @@
 // The whole way without JavaScript, and the whole way without a mouse.
 
 const { scenario } = require('../lib/scenario.js');
-const { askForCode, codeIn, join } = require('../lib/portal.js');
+const { codeIn, join } = require('../lib/portal.js');
 
 scenario(async (run) => {
   const { owner, member, team, connection } = run.told;
@@ -18,10 +18,11 @@ scenario(async (run) => {
     eve.demand((await eve.page.getByRole('button', { name: /Copy/ }).count()) === 0, 'a button does nothing');
     await eve.shot('without-scripts-token');
     await eve.press('I have copied it');
+    await eve.comes(eve.page.getByRole('button', { name: 'Revoke by-hand' }));
     await eve.press('Revoke by-hand');
     await eve.sees('Revoked.');
   });
-  await run.step('and tests, renames nothing by accident, and contains', async () => {
+  await run.step('and tests a connection, and signs out', async () => {
     const eve = await run.person('eve-again', { noScript: true });
     await join(eve, owner, team);
     await eve.open(`${team}/connections/${connection}`);

@@ -1,6 +1,6 @@
 //! Who is taken out of a Team.
 
-use crds::{PortalUser, Team, annotation};
+use crds::{AmazonApplication, PortalUser, Team, annotation};
 use kube::Api;
 use openteam_end_to_end::{NAMESPACE, house};
 use serde_json::{Value, json};
@@ -12,7 +12,14 @@ fn who_leaves_sees_nothing_any_more_from_then_on() {
     let house = house();
     let tenant = house.tenant("exit");
     let all = house.read::<Team>(&tenant.name, &tenant.name).spec.members;
-    house.browse("leaving", &told(&tenant), |what, details| {
+    // One that is looked at for as long as Amazon does not answer.
+    let nowhere = json!({ "spec": { "endpoints": { "lwa": "https://localhost:1" } } });
+    house.patch::<AmazonApplication>(&tenant.name, "amazon", &nowhere);
+    let waiting = format!("{}-waiting", tenant.name);
+    let _number = tenant.add_connection_of_another_seller(&waiting);
+    let mut told = told(&tenant);
+    told["connection"] = json!(waiting);
+    house.browse("leaving", &told, |what, details| {
         let member = details["member"].as_str().unwrap();
         let set = |members: &[crds::Member]| {
             house.patch::<Team>(&tenant.name, &tenant.name, &json!({ "spec": { "members": members } }));

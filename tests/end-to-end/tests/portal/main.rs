@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod banner;
+mod connecting;
 mod containing;
 mod door;
 mod issuing;
