@@ -236,9 +236,9 @@ async fn member(
             C::Contain => containing(ask, membership, What::connection(ask, membership, name)?, post, form).await,
         },
         TeamRoute::Tokens if post => tokens::issue(ask, membership, form).await,
-        TeamRoute::Tokens => Ok(tokens::list(ask, membership).await),
+        TeamRoute::Tokens => Ok(tokens::list(ask, membership, Field::default()).await),
         TeamRoute::NewToken => Ok(tokens::form(ask, membership)),
-        TeamRoute::RevokeAll => tokens::revoke_all(ask, membership).await,
+        TeamRoute::RevokeAll => tokens::revoke_all(ask, membership, form).await,
         TeamRoute::Token(name, TokenRoute::Revoke) => tokens::revoke(ask, membership, name).await,
         TeamRoute::Token(name, TokenRoute::Contain) => {
             containing(ask, membership, What::token(ask, membership, name)?, post, form).await
