@@ -121,6 +121,9 @@ impl House {
         let secrets = amazon.client_secrets();
         let mut all: Vec<_> = secrets.iter().map(|text| Planted::new("client secret", last_part(text))).collect();
         all.extend(amazon.sellers().iter().map(|seller| Planted::new("refresh token", seller.refresh_token.expose())));
+        let emulator = amazon.emulator();
+        all.extend(emulator.codes().iter().map(|code| Planted::new("authorization code", code)));
+        all.extend(emulator.exchanged().iter().map(|token| Planted::new("refresh token of a code", token.expose())));
         all.extend(amazon.access_tokens().iter().map(|token| Planted::new("access token", token)));
         // The kubelet mounts it, kubectl is told it in a file, the portal tells a new one once; the keyset's Secret is in
         // etcd, as a Secret.
