@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod containing;
+mod flood;
+mod framing;
 mod mailbox;
+mod others;
 mod signing_in;
 mod teams;
 mod tokens;
