@@ -81,7 +81,7 @@ pub(crate) fn detail(ask: &Ask, membership: &Membership, name: &str, wrong: Wron
         display_name: shown::connection_name(&connection),
         status: state.status,
         summary: state.summary,
-        steps: if settled && !state.live { Vec::new() } else { state.steps },
+        steps: if is_contained || settled && !state.live { Vec::new() } else { state.steps },
         live: state.live,
         region: shown::region(connection.spec.region).to_owned(),
         seller: shown::seller(&connection),
@@ -158,6 +158,7 @@ struct Followed {
     membership: Membership,
     connection: NamespacedReference,
     changes: tokio::sync::watch::Receiver<u64>,
+    inputs: tokio::sync::watch::Receiver<()>,
     last: Option<String>,
     until: tokio::time::Instant,
     _counted: crate::metrics::Following,
@@ -199,6 +200,7 @@ impl Followed {
             let shutdown = self.portal.shutdown.clone();
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
+                changed = self.inputs.changed() => changed.ok()?,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = shutdown.cancelled() => return None,
@@ -215,6 +217,7 @@ pub(crate) fn events(ask: &Ask, membership: &Membership, name: &str) -> Result<R
         membership: membership.clone(),
         connection,
         changes: ask.portal.view.changes(),
+        inputs: ask.portal.inputs.changes(),
         last: None,
         until: tokio::time::Instant::now() + FOLLOWED,
         _counted: ask.portal.counts.follows(),

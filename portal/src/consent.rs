@@ -36,7 +36,7 @@ use crate::{
     answer::{Leave, Refusal, found, origin, page_with, see_other},
     connections,
     keys::{Keys, Purpose, TAG_BYTES, random},
-    page::{ConsentProblem, ConsentReturn, Shell},
+    page::{ConsentProblem, ConsentReturn, Problem, Shell},
     portal::{Ask, Portal, Visitor},
     shown, sign_in,
 };
@@ -176,6 +176,13 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
     let name = NamespacedReference { namespace: pending.team.namespace.clone(), name: pending.connection.clone() };
     let existing = ask.index.connections.get(&name).and_then(access::Entry::read);
     if let Some(connection) = existing {
+        // Of this name somebody has made another one meanwhile.
+        if pending.draft.is_some() || connection.spec.application_ref != pending.application {
+            returned(ask, visitor, &pending, Some(Reason::new("ConnectionChanged")));
+            let text =
+                "Somebody made another connection of this name meanwhile. Nothing was stored; start again.".to_owned();
+            return Err(Refusal::Problem(Problem::Conflict { text }));
+        }
         let (name, _) = connections::own(ask, &membership, &name.name)?;
         connections::free(ask, &name, connection)?;
     }

@@ -197,6 +197,12 @@ async fn person(
     }
 }
 
+/// Whether the membership was accepted a moment ago, by another replica.
+async fn accepted_elsewhere(ask: &Ask, membership: &Membership, uid: Option<&str>) -> Result<bool, Refusal> {
+    let user = ask.portal.users.read(&membership.visitor.name).await?;
+    Ok(user.is_some_and(|user| Visitor { user, ..membership.visitor.clone() }.has_accepted(&membership.team, uid)))
+}
+
 async fn member(
     ask: &Ask,
     membership: &Membership,
@@ -208,7 +214,10 @@ async fn member(
     use ConnectionRoute as C;
     let post = *method == Method::POST;
     let uid = membership.object.metadata.uid.as_deref();
-    if *route != TeamRoute::Accept && !membership.visitor.has_accepted(&membership.team, uid) {
+    if *route != TeamRoute::Accept
+        && !membership.visitor.has_accepted(&membership.team, uid)
+        && !accepted_elsewhere(ask, membership, uid).await?
+    {
         return Ok(if post { see_other(&membership.path()) } else { team::acceptance(ask, membership) });
     }
     if !membership.may(action) {

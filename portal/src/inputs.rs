@@ -11,6 +11,7 @@ use crds::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 use process::watch::{Change, Seen};
+use tokio::sync::watch as channel;
 
 /// An input of a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,7 @@ type OfConnections = HashMap<NamespacedReference, HashMap<String, Input>>;
 pub(crate) struct Inputs {
     inputs: RwLock<OfConnections>,
     incidents: RwLock<HashMap<String, Arc<Incident>>>,
+    changes: channel::Sender<()>,
 }
 
 impl Inputs {
@@ -37,12 +39,22 @@ impl Inputs {
         inputs.get(connection)?.values().max_by_key(|input| input.created).cloned()
     }
 
+    /// Tells when an input changed.
+    pub(crate) fn changes(&self) -> channel::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     /// An Incident by name.
     pub(crate) fn incident(&self, name: &str) -> Option<Arc<Incident>> {
         self.incidents.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     pub(crate) fn apply_input(&self, change: Change<SealedCredential>) {
+        self.keep(change);
+        self.changes.send_replace(());
+    }
+
+    fn keep(&self, change: Change<SealedCredential>) {
         let mut inputs = self.inputs.write().unwrap_or_else(PoisonError::into_inner);
         match change.without_leaving() {
             Change::All(all) => {

@@ -168,7 +168,10 @@ fn stay(walked: Walked) -> anyhow::Result<()> {
     println!("In a browser on this machine, as a member of the Team:");
     println!("   {}   the portal: sign in as {MEMBER}", ports.portal());
     println!("   {}    the mailbox: the code arrives here", ports.mailbox());
-    println!("   Their certificates are the demo's own: accept the warning, or trust {} meanwhile", authorities.display());
+    println!(
+        "   Their certificates are the demo's own: accept the warning, or trust {} meanwhile",
+        authorities.display()
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut end = pin!(tokio::signal::ctrl_c());

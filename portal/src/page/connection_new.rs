@@ -4,8 +4,8 @@ use askama::Template;
 
 use super::{Fault, Field, Marketplace, Place, Shell, parts::faults};
 
-/// `GET …/connections/new`; posts `application`, `region`, `marketplaces.REGION` (once each), `name` and `token` to
-/// `…/connections`. Only the boxes of the chosen region count: those of another may be ticked where nobody sees them.
+/// `GET …/connections/new`; posts `application`, `region`, `marketplaces.REGION` (once each), `name`, `token` and `how`
+/// (`consent`, or `token` for the pasted one) to `…/connections`. Only the boxes of the chosen region count: those of another may be ticked where nobody sees them.
 #[derive(Clone, Debug, Default, Template)]
 #[template(path = "connection_new.html")]
 pub struct ConnectionNew {

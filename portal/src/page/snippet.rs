@@ -6,25 +6,23 @@ use secrecy::ExposeSecret;
 use super::TokenIssued;
 
 /// A way to call.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Client {
+pub(super) struct Client {
     /// Names it in the page, such as `curl`.
-    pub id: &'static str,
+    pub(super) id: &'static str,
     /// What people call it.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// What to paste, in order.
-    pub snippets: Vec<Snippet>,
+    pub(super) snippets: Vec<Snippet>,
 }
 
 /// Something to paste.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Snippet {
+pub(super) struct Snippet {
     /// Names it in the page.
-    pub id: &'static str,
+    pub(super) id: &'static str,
     /// Where it goes, such as `orders.py`, or what it does.
-    pub title: &'static str,
+    pub(super) title: &'static str,
     /// The text itself.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// Writes the three files that every client below reads. The space before the last line keeps the token out of the history
@@ -65,6 +63,8 @@ pub(super) fn clients(page: &TokenIssued) -> Vec<Client> {
     let run = |install: &str, program: &str| {
         format!("{install}\nOPENTEAM=~/.openteam {program} {namespace}/{connection} {marketplace}\n")
     };
+    // In a place of its own: many systems let pip install nowhere else (PEP 668).
+    let python = "python3 -m venv venv && venv/bin/pip install python-amazon-sp-api==2.1.35";
     let snippet = |id, title, text| Snippet { id, title, text };
     vec![
         Client {
@@ -85,17 +85,17 @@ pub(super) fn clients(page: &TokenIssued) -> Vec<Client> {
             id: "python",
             name: "Python: python-amazon-sp-api",
             snippets: vec![
-                snippet("python-connect", "connect.py", PYTHON_CONNECT.to_owned()),
-                snippet("python-orders", "orders.py", PYTHON_ORDERS.to_owned()),
-                snippet("python-run", "Run it", run("pip install python-amazon-sp-api==2.1.35", "python3 orders.py")),
+                snippet("python-connect", "Save as connect.py", PYTHON_CONNECT.to_owned()),
+                snippet("python-orders", "Save as orders.py", PYTHON_ORDERS.to_owned()),
+                snippet("python-run", "Run it", run(python, "venv/bin/python orders.py")),
             ],
         },
         Client {
             id: "node",
             name: "Node.js: amazon-sp-api",
             snippets: vec![
-                snippet("node-connect", "connect.js", NODE_CONNECT.to_owned()),
-                snippet("node-orders", "orders.js", NODE_ORDERS.to_owned()),
+                snippet("node-connect", "Save as connect.js", NODE_CONNECT.to_owned()),
+                snippet("node-orders", "Save as orders.js", NODE_ORDERS.to_owned()),
                 snippet("node-run", "Run it", run("npm install amazon-sp-api@1.2.1", "node orders.js")),
             ],
         },

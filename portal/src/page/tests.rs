@@ -102,7 +102,8 @@ fn every_page_keeps_to_the_content_security_policy() {
             for name in ["href", "src", "action", "formaction", "data-live"] {
                 let Some(to) = it.attribute(name) else { continue };
                 let own = to.starts_with('/') && !to.starts_with("//") || to.starts_with('#');
-                if !own && !(name == "href" && to.starts_with("mailto:")) {
+                let writes = name == "href" && to.starts_with("mailto:");
+                if !own && !writes {
                     return Err(format!("{name} leads away: {to}"));
                 }
             }
@@ -271,6 +272,32 @@ fn the_pasted_lines_save_address_authority_and_token_for_their_owner_only() {
         assert_eq!(mode & 0o077, 0);
     }
     fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn every_line_for_a_shell_can_be_read_by_one() {
+    let clients = samples::token_issued(ordinary).clients();
+    let shell = ["save-files", "curl-call", "python-run", "node-run", "kubernetes-secret"];
+    let lines: Vec<_> = clients.iter().flat_map(|it| &it.snippets).filter(|it| shell.contains(&it.id)).collect();
+    assert_eq!(lines.len(), shell.len());
+    for it in lines {
+        assert!(Command::new("sh").args(["-nc", &it.text]).status().unwrap().success(), "{}", it.id);
+        assert!(!it.text.lines().next_back().unwrap().ends_with('\\'), "{}", it.id);
+    }
+}
+
+#[test]
+fn the_libraries_to_install_are_the_very_versions_that_are_tried() {
+    let clients = samples::token_issued(ordinary).clients();
+    let text = |id: &str| clients.iter().flat_map(|it| &it.snippets).find(|it| it.id == id).unwrap().text.as_str();
+    let after = |id: &str, words: &str| text(id).split_once(words).unwrap().1.lines().next().unwrap().to_owned();
+    let python = include_str!("../../../tests/clients/python-amazon-sp-api/requirements.txt");
+    let wanted = after("python-run", "pip install ");
+    assert!(python.lines().any(|line| line.trim_end_matches(" \\") == wanted), "{wanted}");
+    let node: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/clients/amazon-sp-api/package.json")).unwrap();
+    let (name, version) = (&"amazon-sp-api", &node["dependencies"]["amazon-sp-api"]);
+    assert_eq!(after("node-run", "npm install "), format!("{name}@{}", version.as_str().unwrap()));
 }
 
 #[test]

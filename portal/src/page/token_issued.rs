@@ -3,7 +3,7 @@
 use askama::Template;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Client, Place, Shell, When, snippet};
+use super::{Place, Shell, When, snippet};
 
 /// The answer to `POST …/tokens`. The page holds the secret: keep it out of every cache and log.
 #[derive(Template)]
@@ -35,8 +35,7 @@ impl TokenIssued {
     }
 
     /// The calls to paste, by client.
-    #[must_use]
-    pub fn clients(&self) -> Vec<Client> {
+    pub(super) fn clients(&self) -> Vec<snippet::Client> {
         snippet::clients(self)
     }
 }

@@ -143,7 +143,7 @@ scenario(async (run) => {
     await ada.page.getByText('Rename', { exact: true }).first().click();
     await ada.page.locator('#name').fill('Acme 🇺🇸 & <Söhne>');
     await ada.page.getByRole('button', { name: 'Rename' }).click();
-    await ada.page.getByRole('heading', { name: 'Acme 🇺🇸 & <Söhne>' }).waitFor();
+    await ada.comes(ada.page.getByRole('heading', { name: 'Acme 🇺🇸 & <Söhne>' }));
     await ada.isAccessible();
   });
   await run.step('a Member sees it and cannot change it', async () => {
@@ -171,6 +171,6 @@ scenario(async (run) => {
     await button.click();
     await ada.sees('Deleted.');
     await ada.open(team);
-    await ada.sees('No seller is connected yet.');
+    await ada.comes('No seller is connected yet.');
   });
 });

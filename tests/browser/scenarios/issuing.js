@@ -62,9 +62,9 @@ scenario(async (run) => {
   await run.step('the list says who issued it and when it was used', async () => {
     await ben.open(`${team}/tokens`);
     const row = ben.page.getByRole('listitem').filter({ hasText: 'nightly' });
-    for (const text of ['Yours', member]) await row.getByText(text).first().waitFor();
+    for (const text of ['Yours', member]) await ben.comes(row.getByText(text));
     const used = row.locator('dt', { hasText: 'Last used' }).locator('xpath=following-sibling::dd[1]');
-    ben.demand(/\d{4}/.test(await used.innerText()), `last used: ${await used.innerText()}`);
+    await ben.comes(used.filter({ hasText: /\d{4}/ }));
     await ben.isAccessible();
     await ben.shot('tokens', true);
   });
@@ -79,7 +79,7 @@ scenario(async (run) => {
     const cyd = await run.person('cyd');
     await join(cyd, viewer, team);
     await cyd.open(`${team}/tokens`);
-    await cyd.sees('nightly');
+    await cyd.comes('nightly');
     cyd.demand((await cyd.page.getByRole('button', { name: 'Revoke' }).count()) === 0, 'revoking is offered');
     await cyd.isAccessible();
     await cyd.open(`${team}/tokens/new`, 403);
@@ -87,6 +87,7 @@ scenario(async (run) => {
   });
   await run.step('who issued it revokes it, and the gateway refuses it', async () => {
     await ben.open(`${team}/tokens`);
+    await ben.comes(ben.page.getByRole('button', { name: 'Revoke nightly' }));
     await ben.press('Revoke nightly');
     await ben.sees('Revoked.');
     const refused = await run.ask('refused', { token });
@@ -97,6 +98,7 @@ scenario(async (run) => {
     const ada = await run.person('ada');
     await join(ada, owner, team);
     await ada.open(`${team}/tokens`);
+    for (const name of ['one', 'two']) await ada.comes(ada.page.getByRole('button', { name: `Revoke ${name}` }));
     await ada.page.getByLabel(/to confirm/).fill(team.split('/').at(-1));
     await ada.press('Revoke all tokens');
     await ada.sees('All tokens are revoked.');

@@ -53,9 +53,11 @@ pub fn good(kind: &str) -> Value {
             "data": "AAAA",
             "wrap": "AAAA",
         }),
+        "PortalUser" => json!({ "email": "a@example.com" }),
         other => unreachable!("{other} is no kind"),
     };
-    let group = if kind == "StoredCredential" { "internal.openteam.dev" } else { "openteam.dev" };
+    let group =
+        if matches!(kind, "PortalUser" | "StoredCredential") { "internal.openteam.dev" } else { "openteam.dev" };
     json!({
         "apiVersion": format!("{group}/v1alpha1"),
         "kind": kind,

@@ -165,6 +165,11 @@ impl House {
             browser: OnceLock::new(),
         };
         house.add_roles(plan);
+        if plan.gateways.len() > 0 {
+            // What people are told to call from their own machines.
+            let gateway = format!("https://localhost:{}", house.role(&gateway_pod(0)).port);
+            fs::write(house.dir.join("settings/gatewayUrl"), gateway).unwrap();
+        }
         // The others wait for the operator's signature.
         house.role(OPERATOR).start();
         house.role(RECORDER).start();

@@ -1,6 +1,6 @@
 //! A namespace with a Team, a proven connection and an agent, for one test.
 
-use amazon_emulator::{Application, Change, Queue, Secret, Seller};
+use amazon_emulator::{Application, Change, Queue, Registration, Secret, Seller};
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
     Endpoints, LocalReference, Member, Operations, Role, RuntimeToken, Scope, SealedCredential, SecretRotation, Team,
@@ -8,6 +8,7 @@ use crds::{
 };
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::ObjectMeta;
+use serde_json::json;
 
 use crate::{CA, House, US, eventually};
 
@@ -67,6 +68,34 @@ impl House {
             url
         });
         self.settle(name, seller, seller_number, application, queue, endpoints)
+    }
+
+    /// A Team without a connection, with an application of its own whose consents come back to the portal, and the sellers that can
+    /// consent. With `by_login`, Amazon sends them to the portal's log-in URI first.
+    #[must_use]
+    pub fn newcomer(&self, name: &str, by_login: bool) -> (Tenant<'_>, Vec<Seller>) {
+        let (application, seller_number, seller) = self.amazon().take_application();
+        let (portal, connection) = (self.ingress().url(), String::new());
+        let redirect_uri = format!("{portal}/amazon/callback");
+        let login_uri = by_login.then(|| format!("{portal}/amazon/login"));
+        let registration = Registration {
+            redirect_uris: vec![redirect_uri.clone()],
+            login_uri: login_uri.clone(),
+            cancel_returns: true,
+            ..Registration::default()
+        };
+        let registrations = [(application.client_id.clone(), Some(registration))].into();
+        self.amazon().emulator().switches().apply(Change { registrations, ..Change::default() }).unwrap();
+        let sellers = self.amazon().sellers_of(&application);
+        let tenant =
+            Tenant { house: self, name: name.to_owned(), connection, seller, seller_number, application, queue: None };
+        self.create_namespace(name);
+        tenant.add_team();
+        let consent = Some(self.amazon().consent_url());
+        tenant.add_application(Endpoints { consent, ..self.amazon().endpoints() });
+        let uris = json!({ "spec": { "redirectUri": redirect_uri, "loginUri": login_uri } });
+        self.patch::<AmazonApplication>(name, "amazon", &uris);
+        (tenant, sellers)
     }
 
     /// Registers a queue at Amazon for an application, or none.

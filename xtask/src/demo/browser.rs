@@ -57,7 +57,8 @@ impl Forwards {
             ("mailbox", "service/mailbox", 8080, ports.mailbox),
             ("amazon", "service/amazon", 443, ports.amazon),
         ];
-        let open = |(namespace, object, port, local)| PortForward::open_at(kubectl, namespace, object, port, Some(local));
+        let open =
+            |(namespace, object, port, local)| PortForward::open_at(kubectl, namespace, object, port, Some(local));
         Ok(Self(all.into_iter().map(open).collect::<Result<_, _>>()?))
     }
 

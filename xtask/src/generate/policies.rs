@@ -13,6 +13,7 @@ mod incidents;
 mod kinds;
 mod object;
 mod operator;
+mod portal;
 mod rotate;
 mod stored;
 
@@ -34,6 +35,7 @@ const LABEL: (&str, &str) = ("app.kubernetes.io/part-of", "openteam");
 /// A kind of ours, as policies speak of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kind {
+    group: &'static str,
     kind: String,
     plural: String,
     /// Whether `openteam.dev/disable` contains it.
@@ -50,16 +52,23 @@ fn kind(definition: &CustomResourceDefinition) -> Kind {
     let names = &definition.spec.names;
     let columns =
         definition.spec.versions.iter().flat_map(|version| version.additional_printer_columns.iter().flatten());
+    let group = if definition.spec.group == crds::GROUP { crds::GROUP } else { crds::INTERNAL_GROUP };
     Kind {
+        group,
         kind: names.kind.clone(),
         plural: names.plural.clone(),
         contained: columns.into_iter().any(|column| column.name == "Contained"),
     }
 }
 
-/// The kinds that can be contained.
+/// The kinds that can be contained, of both groups.
 fn contained_kinds() -> Vec<Kind> {
-    user_kinds().into_iter().filter(|kind| kind.contained).collect()
+    crds::definitions().iter().map(kind).filter(|kind| kind.contained).collect()
+}
+
+/// The kind of this name.
+fn kind_named(name: &str) -> Option<Kind> {
+    crds::definitions().iter().map(kind).find(|kind| kind.kind == name)
 }
 
 fn plurals(kinds: &[Kind]) -> Vec<&str> {
@@ -72,7 +81,7 @@ fn account(role: &str) -> String {
 }
 
 /// All of them, by subject.
-fn subjects() -> [(&'static str, Vec<Policy>); 11] {
+fn subjects() -> [(&'static str, Vec<Policy>); 12] {
     [
         ("annotations", annotations::policies()),
         ("contain", contain::policies()),
@@ -83,6 +92,7 @@ fn subjects() -> [(&'static str, Vec<Policy>); 11] {
         ("incidents", incidents::policies()),
         ("kinds", kinds::policies()),
         ("operator", operator::policies()),
+        ("portal", portal::policies()),
         ("rotate", rotate::policies()),
         ("stored", stored::policies()),
     ]
@@ -136,10 +146,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_kinds_can_be_contained() {
+    fn six_kinds_can_be_contained() {
         let kinds = contained_kinds();
         let kinds: BTreeSet<&str> = kinds.iter().map(|kind| kind.kind.as_str()).collect();
-        let expected = ["AgentGrant", "AmazonApplication", "AmazonConnection", "RuntimeToken", "Team"];
+        let expected = ["AgentGrant", "AmazonApplication", "AmazonConnection", "PortalUser", "RuntimeToken", "Team"];
         assert_eq!(kinds, expected.into());
     }
 
@@ -150,23 +160,27 @@ mod tests {
             resources.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
         };
         let named = |kinds: &[Kind]| -> BTreeSet<String> { kinds.iter().map(|kind| kind.plural.clone()).collect() };
-        let (mut readers, mut verbs) = (0, BTreeSet::<&str>::new());
+        let (mut readers, mut verbs) = (0, BTreeSet::<(String, &str)>::new());
         for role in serde_yaml::Deserializer::from_str(&text) {
             let role: serde_json::Value = serde::Deserialize::deserialize(role).unwrap();
             let rules = role["rules"].as_array().unwrap();
-            let ours = |rule: &&serde_json::Value| rule["apiGroups"][0] == crds::GROUP;
-            for rule in rules.iter().filter(ours) {
+            for rule in rules {
                 let own: Vec<_> =
                     ["contain", "restore"].into_iter().filter(|verb| sorted(&rule["verbs"]).contains(*verb)).collect();
                 if own.is_empty() {
                     readers += usize::from(sorted(&rule["resources"]) == named(&user_kinds()));
                 } else {
-                    assert_eq!(sorted(&rule["resources"]), named(&contained_kinds()), "{}", role["metadata"]["name"]);
-                    verbs.extend(own);
+                    let of_group = |kind: &Kind| rule["apiGroups"] == json!([kind.group]);
+                    let expected: Vec<Kind> = contained_kinds().into_iter().filter(of_group).collect();
+                    assert_eq!(sorted(&rule["resources"]), named(&expected), "{}", role["metadata"]["name"]);
+                    let group = rule["apiGroups"][0].as_str().unwrap().to_owned();
+                    verbs.extend(own.into_iter().map(|verb| (group.clone(), verb)));
                 }
             }
         }
-        assert_eq!((readers, verbs.len()), (3, 2), "viewer, admin and auditor; both verbs");
+        let both = [crds::GROUP, crds::INTERNAL_GROUP].map(str::to_owned);
+        let expected = both.into_iter().flat_map(|group| [(group.clone(), "contain"), (group, "restore")]).collect();
+        assert_eq!((readers, verbs), (3, expected), "viewer, admin and auditor; both verbs, of both groups");
         let rotators: Vec<_> = serde_yaml::Deserializer::from_str(&text)
             .map(|role| <serde_json::Value as serde::Deserialize>::deserialize(role).unwrap())
             .flat_map(|role| role["rules"].as_array().unwrap().clone())
@@ -185,7 +199,8 @@ mod tests {
         let plural = |kinds: Vec<Kind>| -> BTreeSet<String> { kinds.into_iter().map(|kind| kind.plural).collect() };
         // Incidents only tell; what people write there nothing else depends on.
         let written = plural(user_kinds().into_iter().filter(|kind| kind.kind != "Incident").collect());
-        let contained = plural(contained_kinds());
+        // Who contains a PortalUser the portal sees; the webhook has no view of them.
+        let contained = plural(contained_kinds().into_iter().filter(|kind| kind.group == crds::GROUP).collect());
         let expected = [
             ("validate", &written, &["CREATE", "UPDATE"][..], "Fail", 2, "None"),
             ("record", &contained, &["CREATE", "UPDATE", "DELETE"], "Ignore", 1, "NoneOnDryRun"),

@@ -10,6 +10,7 @@ mod incidents;
 mod internal;
 mod keys;
 mod place;
+mod portal;
 mod restart;
 mod roles;
 mod rotating;

@@ -44,10 +44,17 @@ fn a_role_may_nothing_that_is_not_its_own() {
         ("create", "pods", None),
         ("impersonate", "serviceaccounts", None),
     ] {
-        for role in ["gateway", "recorder", "webhook"] {
-            assert!(!may(&house, role, verb, resource, place), "{role} may {verb} {resource} in {place:?}");
+        for role in ["gateway", "portal", "recorder", "webhook"] {
+            // People issue tokens in the portal, and rename what they connected.
+            let its_own = role == "portal"
+                && matches!(
+                    (verb, resource),
+                    ("patch", "amazonconnections.openteam.dev") | ("create", "runtimetokens.openteam.dev")
+                );
+            assert_eq!(may(&house, role, verb, resource, place), its_own, "{role} may {verb} {resource} in {place:?}");
         }
     }
+    the_portal_may_what_people_do_there_and_no_more(&house);
     assert!(may(&house, "gateway", "patch", "amazonconnections.openteam.dev/status", None), "condition Refreshed");
     let approval = "certificatesigningrequests.certificates.k8s.io/approval";
     assert!(may(&house, "operator", "patch", approval, None), "the question is asked rightly");
@@ -81,6 +88,7 @@ fn a_role_may_nothing_that_is_not_its_own() {
             for verb in ["contain", "restore"] {
                 assert!(!may(&house, role, verb, &kind, None), "{role} may {verb} {kind}");
             }
+            assert!(!may(&house, role, "get", "portalusers.internal.openteam.dev", within), "{role} reads sessions");
         }
     }
     let incidents = "incidents.openteam.dev";
@@ -112,5 +120,50 @@ fn a_role_may_nothing_that_is_not_its_own() {
         ("approve", "signers.certificates.k8s.io/kubernetes.io/kube-apiserver-client", None),
     ] {
         assert!(!may(&house, "operator", verb, resource, place), "the operator may {verb} {resource} in {place:?}");
+    }
+}
+
+fn the_portal_may_what_people_do_there_and_no_more(house: &House) {
+    let within = Some(NAMESPACE);
+    let everything = [
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "deletecollection",
+        "contain",
+        "restore",
+        "rotate",
+    ];
+    for (resource, place, its_own) in [
+        ("teams.openteam.dev", None, &["list", "watch", "patch", "contain"][..]),
+        ("amazonapplications.openteam.dev", None, &["list", "watch"]),
+        ("amazonconnections.openteam.dev", None, &["list", "watch", "create", "update", "patch", "delete", "contain"]),
+        ("runtimetokens.openteam.dev", None, &["list", "watch", "create", "patch", "delete", "contain"]),
+        ("agentgrants.openteam.dev", None, &["list", "watch"]),
+        ("sealedcredentials.openteam.dev", None, &["list", "watch", "create", "delete"]),
+        ("sealedcredentials.openteam.dev/status", None, &[]),
+        ("amazonconnections.openteam.dev/status", None, &[]),
+        ("incidents.openteam.dev", None, &[]),
+        ("incidents.openteam.dev", within, &["list", "watch"]),
+        ("storedcredentials.internal.openteam.dev", None, &[]),
+        ("portalusers.internal.openteam.dev", None, &[]),
+        ("portalusers.internal.openteam.dev", within, &["get", "list", "watch", "create", "update", "delete"]),
+        ("namespaces", None, &["list", "watch"]),
+        ("configmaps", within, &[]),
+        ("configmaps/openteam-sealing-keys", within, &["get", "watch"]),
+        ("secrets/openteam-portal", within, &[]),
+        ("secrets/openteam-keyset", within, &[]),
+        ("events.events.k8s.io", None, &[]),
+        ("serviceaccounts", None, &[]),
+        ("certificatesigningrequests.certificates.k8s.io", None, &["get", "create"]),
+    ] {
+        for verb in everything {
+            let may = may(house, "portal", verb, resource, place);
+            assert_eq!(may, its_own.contains(&verb), "the portal may {verb} {resource} in {place:?}: {may}");
+        }
     }
 }

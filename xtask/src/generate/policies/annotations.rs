@@ -5,8 +5,9 @@ use crds::annotation::{DISABLE, RENEW, RESTORED, ROTATE, TEST};
 use super::{
     Kind,
     contain::{META, OBJECT},
+    contained_kinds,
     object::{Policy, Reason, list, text},
-    plurals, rotate, user_kinds,
+    rotate, user_kinds,
 };
 
 /// What people write, and what they mean by it; without what stands before the slash, in lower case.
@@ -72,7 +73,8 @@ fn map(entries: impl Iterator<Item = (String, String)>) -> String {
 }
 
 fn policy() -> Policy {
-    let kinds = user_kinds();
+    let mut kinds = user_kinds();
+    kinds.extend(contained_kinds().into_iter().filter(|kind| kind.group != crds::GROUP));
     let slips = SLIPS.iter().flat_map(|(meant, slips)| slips.iter().map(|slip| ((*slip).to_owned(), text(meant))));
     // Keys that were there before stay: an object that has one can still be contained.
     let added = |field: &str, suspicious: &str| {
@@ -92,7 +94,7 @@ fn policy() -> Policy {
         "A key of ours that nothing reads is refused, so that nobody takes a slip of the hand for containment. Only what a\n\
          write adds is looked at: an object with an old key can still be contained.",
     )
-    .on(crds::GROUP, &plurals(&kinds), &["CREATE", "UPDATE"])
+    .on_kinds(&kinds, &["CREATE", "UPDATE"])
     .variable("meta", META)
     .variable("known", format!("{known_of}[request.kind.kind]"))
     .variable("slips", map(slips))

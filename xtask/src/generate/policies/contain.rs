@@ -5,7 +5,6 @@ use crds::annotation::{DISABLE, RESTORED};
 use super::{
     contained_kinds,
     object::{Policy, Reason},
-    plurals,
 };
 
 /// Longest value of `openteam.dev/disable`: a policy's work has a limit, and a value that it could not be done for would
@@ -60,7 +59,7 @@ fn policy() -> Policy {
         "Containing needs the verb `contain`. Restoring needs the verb `restore` and says so in the same write: whoever has\n\
          all verbs, as GitOps controllers often do, restores nothing by applying what Git has.",
     )
-    .on(crds::GROUP, &plurals(&kinds), &["CREATE", "UPDATE"])
+    .on_kinds(&kinds, &["CREATE", "UPDATE"])
     .variable("meta", META)
     .variable("old", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})")
     .variable("new", "object.metadata.?annotations.orValue({})")

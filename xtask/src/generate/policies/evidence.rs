@@ -6,8 +6,9 @@
 use crds::annotation::DISABLE;
 
 use super::{
+    Kind,
     contain::{META, OBJECT, told},
-    contained_kinds,
+    contained_kinds, kind_named,
     object::{Policy, Reason},
 };
 
@@ -37,13 +38,13 @@ pub(super) fn policies() -> Vec<Policy> {
         deletions("Team", &["agentgrants", "amazonconnections", "runtimetokens", "sealedcredentials"], of_team),
         changes("Team", &["agentgrants", "amazonconnections"], of_team),
     ];
-    policies.extend(contained_kinds().iter().map(|kind| namespace(&kind.kind)));
+    policies.extend(contained_kinds().iter().map(namespace));
     policies
 }
 
 /// A policy about what belongs to the parameter, an object of `kind`, and whether that is contained.
 fn belongings(policy: Policy, kind: &str, belongs: &str) -> Policy {
-    let policy = Policy { parameter: Some(kind.to_owned()), ..policy };
+    let policy = Policy { parameter: kind_named(kind), ..policy };
     policy
         .variable("meta", META)
         .variable("spec", "dyn(oldObject.spec)")
@@ -102,7 +103,8 @@ fn changes(kind: &str, ours: &[&str], belongs: &str) -> Policy {
     )
 }
 
-fn namespace(kind: &str) -> Policy {
+fn namespace(of: &Kind) -> Policy {
+    let kind = &of.kind;
     let mut policy = Policy::new(
         format!("openteam-evidence-in-namespace-{}", kind.to_lowercase()),
         "A namespace with a contained object is not deleted: everything else in it would go first. Lenient, because while\n\
@@ -110,7 +112,7 @@ fn namespace(kind: &str) -> Policy {
     )
     .on("", &["namespaces"], &["DELETE"]);
     policy.lenient = true;
-    policy.parameter = Some(kind.to_owned());
+    policy.parameter = Some(of.clone());
     policy.rule(
         Reason::Invalid,
         format!("!({})", contained()),

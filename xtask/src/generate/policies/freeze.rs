@@ -6,7 +6,6 @@ use super::{
     contain::{MAY, META, OBJECT, told},
     contained_kinds,
     object::{Policy, Reason, list},
-    plurals,
 };
 
 pub(super) fn policies() -> Vec<Policy> {
@@ -20,7 +19,7 @@ fn freeze() -> Policy {
         "A contained object is evidence: it is not deleted, keeps finalizers and owners (Kubernetes deletes what has none\n\
          left), and its spec is changed only by who may contain.",
     )
-    .on(crds::GROUP, &plurals(&contained_kinds()), &["UPDATE", "DELETE"])
+    .on_kinds(&contained_kinds(), &["UPDATE", "DELETE"])
     .condition("contained", format!("'{DISABLE}' in oldObject.metadata.?annotations.orValue({{}})"))
     .variable("meta", META)
     .variable("may", MAY)
@@ -62,7 +61,7 @@ fn annotate_only() -> Policy {
         "Annotating takes the verb `patch`, which would change everything else too: whoever has not `update` changes\n\
          nothing but the annotations that contain, restore and rotate.",
     )
-    .on(crds::GROUP, &plurals(&contained_kinds()), &["UPDATE"])
+    .on_kinds(&contained_kinds(), &["UPDATE"])
     .variable("meta", META)
     .variable("old", "oldObject.metadata.?annotations.orValue({})")
     .variable("new", "object.metadata.?annotations.orValue({})")

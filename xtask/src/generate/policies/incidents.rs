@@ -5,6 +5,7 @@ use crds::IncidentPhase;
 use super::{
     SYSTEM, account,
     contain::{META, OBJECT},
+    kind_named,
     object::{Policy, Reason, text},
 };
 
@@ -63,7 +64,7 @@ fn namespace() -> Policy {
     )
     .on("", &["namespaces"], &["DELETE"]);
     policy.lenient = true;
-    policy.parameter = Some(KIND.to_owned());
+    policy.parameter = kind_named(KIND);
     policy.rule(
         Reason::Invalid,
         closed("params"),

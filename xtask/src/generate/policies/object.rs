@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::LABEL;
+use super::{Kind, LABEL};
 
 /// What a refusal is to the client.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ pub(super) struct Policy {
     /// Whether a request passes that the policy cannot be evaluated for.
     pub(super) lenient: bool,
     /// The kind of ours, of whose objects each in the request's namespace is a parameter.
-    pub(super) parameter: Option<String>,
+    pub(super) parameter: Option<Kind>,
     pub(super) requests: Vec<Requests>,
     /// A label that a namespace must have, with the value `true`.
     pub(super) namespaces_with: Option<&'static str>,
@@ -72,6 +72,15 @@ impl Policy {
         let resources = resources.iter().map(|&resource| resource.to_owned()).collect();
         self.requests.push(Requests { group, resources, operations });
         self
+    }
+
+    /// It is asked about these kinds of ours.
+    pub(super) fn on_kinds(self, kinds: &[Kind], operations: &'static [&'static str]) -> Self {
+        [crds::GROUP, crds::INTERNAL_GROUP].into_iter().fold(self, |policy, group| {
+            let of_group = kinds.iter().filter(|kind| kind.group == group);
+            let resources: Vec<&str> = of_group.map(|kind| kind.plural.as_str()).collect();
+            if resources.is_empty() { policy } else { policy.on(group, &resources, operations) }
+        })
     }
 
     pub(super) fn condition(mut self, name: &'static str, expression: impl Into<String>) -> Self {
@@ -127,7 +136,8 @@ impl Policy {
             "validations": validations,
         });
         if let Some(kind) = &self.parameter {
-            spec["paramKind"] = json!({ "apiVersion": format!("{}/{}", crds::GROUP, crds::VERSION), "kind": kind });
+            let version = format!("{}/{}", kind.group, crds::VERSION);
+            spec["paramKind"] = json!({ "apiVersion": version, "kind": kind.kind });
         }
         if !self.conditions.is_empty() {
             spec["matchConditions"] = named(&self.conditions).into();

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Who deletes what has no owner or no namespace any more; the last where controllers share one account.
-const CLEANERS: [&str; 3] = [
+pub(super) const CLEANERS: [&str; 3] = [
     "system:serviceaccount:kube-system:generic-garbage-collector",
     "system:serviceaccount:kube-system:namespace-controller",
     "system:kube-controller-manager",
