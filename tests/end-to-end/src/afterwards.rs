@@ -125,14 +125,6 @@ impl House {
         // The kubelet mounts it, kubectl is told it in a file, the portal tells a new one once; the keyset's Secret is in
         // etcd, as a Secret.
         let homes = [".kubeconfig", "/house/agents/", ".POST.tokens.200"];
-<<<<<<< HEAD
-        let planted = |(name, text): (String, String)| match text.len() {
-            ..40 => Planted::code(&name, &text),
-            _ => Planted::new(&name, &text),
-        };
-        all.extend(self.planted().into_iter().map(|one| planted(one).at_home_in(&homes)));
-        all.extend(amazon.emulator().codes().iter().map(|code| Planted::code("authorization code", code)));
-=======
         all.extend(self.planted().into_iter().map(|(name, text)| Planted::new(&name, &text).at_home_in(&homes)));
         all.extend(amazon.emulator().codes().iter().map(|code| Planted::short("authorization code", code)));
         for mail in self.mails() {
@@ -140,7 +132,6 @@ impl House {
                 [code.to_owned(), code.replace('-', "")].map(|code| Planted::short("sign-in code", &code))
             }));
         }
->>>>>>> main
         let sessions = self.ingress().sessions().into_iter();
         all.extend(sessions.map(|session| Planted::new("session", &session).at_home_in(&["/answers/"])));
         let keyset: Value = serde_json::from_str(&fs::read_to_string(self.keyset_file()).unwrap()).unwrap();

@@ -69,17 +69,6 @@ impl Planted {
         Self { name: name.to_owned(), needles: encoded(key).collect(), homes: Vec::new() }
     }
 
-    /// Looks for a text too short for [`Self::new`], such as a code from a mail: whole, and as the encodings of bytes show it.
-    #[must_use]
-    pub fn code(name: &str, code: &str) -> Self {
-        let plain = [("plain", code.to_owned())];
-        Self {
-            name: name.to_owned(),
-            needles: plain.into_iter().chain(encoded(code.as_bytes())).collect(),
-            homes: Vec::new(),
-        }
-    }
-
     /// Does not look in files in whose path one of these is: there it belongs.
     #[must_use]
     pub fn at_home_in(mut self, homes: &[&'static str]) -> Self {
@@ -225,17 +214,6 @@ mod tests {
         assert!(!found_in(&binary).is_empty());
         assert!(!found_in(&SECRET.as_bytes()[..50]).is_empty());
         assert!(!found_in(&SECRET.as_bytes()[60..]).is_empty());
-    }
-
-    #[test]
-    fn a_code_is_found_in_every_spelling() {
-        let directory = tempfile::tempdir().unwrap();
-        for text in ["code 7KQM-2XWD.".to_owned(), BASE64_STANDARD_NO_PAD.encode("a code: 7KQM-2XWD")] {
-            fs::write(directory.path().join("file"), &text).unwrap();
-            let found = |code: &str| search(&[directory.path()], "left", &[Planted::code("code", code)]).found;
-            assert!(!found("7KQM-2XWD").is_empty(), "{text}");
-            assert!(found("7KQM-2XWE").is_empty(), "{text}");
-        }
     }
 
     #[test]
