@@ -53,7 +53,8 @@ struct Consent {
 }
 
 async fn consented(State(amazon): Shared) -> Json<Vec<String>> {
-    Json(amazon.switches.consented().iter().map(|token| token.expose().to_owned()).collect())
+    let all = amazon.switches.consented().into_iter().chain(amazon.consents.refresh_tokens());
+    Json(all.map(|token| token.expose().to_owned()).collect())
 }
 
 async fn consent(State(amazon): Shared, Json(Consent { seller }): Json<Consent>) -> Response {

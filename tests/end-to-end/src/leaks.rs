@@ -227,7 +227,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("it"), "<p>K7QM-2XWD</p>").unwrap();
         fs::write(directory.path().join("part"), "K7QM").unwrap();
-        fs::write(directory.path().join("encoded"), BASE64_STANDARD_NO_PAD.encode("code=ABCDEFGHIJKLMNOPQRST&")).unwrap();
+        fs::write(directory.path().join("encoded"), BASE64_STANDARD_NO_PAD.encode("code=ABCDEFGHIJKLMNOPQRST&"))
+            .unwrap();
         let planted = ["K7QM-2XWD", "ABCDEFGHIJKLMNOPQRST"].map(|text| Planted::short("code", text));
         let found = search(&[directory.path()], "left", &planted).found;
         assert!(matches!(&found[..], [a, b] if a.ends_with("encoded") && b.ends_with("it")), "{found:?}");

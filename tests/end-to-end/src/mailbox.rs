@@ -35,7 +35,8 @@ impl Received {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         let is_code = |word: &&str| {
-            let plain = |half: &str| half.len() == 4 && half.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            let plain =
+                |half: &str| half.len() == 4 && half.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
             word.split_once('-').is_some_and(|(first, second)| plain(first) && plain(second))
         };
         self.text.lines().map(str::trim).find(is_code)

@@ -198,17 +198,29 @@ impl Tenant<'_> {
         number
     }
 
-    fn add_connection_of(&self, name: &str, seller: &Seller) {
+    /// Adds a connection that waits for its seller's consent, and names a seller that nobody else has for it.
+    #[must_use]
+    pub fn add_connection_without_consent(&self, name: &str) -> Seller {
+        let seller = self.house.amazon().take_seller().1;
+        self.apply_connection(name, None);
+        seller
+    }
+
+    fn apply_connection(&self, name: &str, seller: Option<&Seller>) {
         let spec = AmazonConnectionSpec {
             team_ref: LocalReference::to(&self.name),
             application_ref: House::named(&self.name, "amazon"),
             marketplace_ids: vec![US.to_owned(), CA.to_owned()],
-            selling_partner_id: Some(seller.seller_id.clone()),
+            selling_partner_id: seller.map(|seller| seller.seller_id.clone()),
             ..AmazonConnectionSpec::default()
         };
         let mut connection = AmazonConnection::new(name, spec);
         connection.metadata = meta(&self.name, name);
         self.house.apply(&connection);
+    }
+
+    fn add_connection_of(&self, name: &str, seller: &Seller) {
+        self.apply_connection(name, Some(seller));
         let target = format!("amazonconnection/{}/{name}", self.name);
         self.house.seal(&target, "refresh-token", seller.refresh_token.expose());
     }
@@ -234,6 +246,19 @@ impl Tenant<'_> {
     pub fn seal(&self, refresh_token: &Secret) {
         let target = format!("amazonconnection/{}/{}", self.name, self.connection);
         self.house.seal(&target, "refresh-token", refresh_token.expose());
+    }
+
+    /// Seals the code of a seller's consent for a connection, by `openteam seal`, as a SealedCredential of this name.
+    pub fn seal_code(&self, input: &str, connection: &str, seller: &Seller, code: &Secret, redirect_uri: Option<&str>) {
+        let target = format!("amazonconnection/{}/{connection}", self.name);
+        let mut words = vec!["seal", "--for", &target, "--field", "authorization-code", "--name", input];
+        words.extend(["--seller", &seller.seller_id]);
+        if let Some(uri) = redirect_uri {
+            words.extend(["--redirect-uri", uri]);
+        }
+        let output = self.house.openteam(&words, code.expose());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.house.apply::<SealedCredential>(&serde_yaml::from_slice(&output.stdout).unwrap());
     }
 
     /// Adds a ServiceAccount.

@@ -39,7 +39,7 @@ pub(super) fn look(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
         if codes.is_empty() {
             bail!("no seller has consented on Amazon's page");
         }
-        secrets.extend(codes.iter().map(|code| Planted::short("authorization code", code)));
+        secrets.extend(codes.iter().map(|code| Planted::new("authorization code", code)));
         let tokens = told(place, "tokens")?;
         if tokens.is_empty() {
             bail!("Amazon handed out no access token, so that there is nothing to look for");
