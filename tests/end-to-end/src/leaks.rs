@@ -48,19 +48,14 @@ impl Planted {
         Self { name: name.to_owned(), needles, homes: Vec::new() }
     }
 
-    /// Looks for all of a short text, at least 8 characters; for other spellings than its own only where it is long enough
-    /// to be told from others in them.
+    /// Looks for all of a short text, at least 8 characters, as it is: in other spellings it could not be told from others.
     ///
     /// # Panics
     /// It is shorter.
     #[must_use]
     pub fn short(name: &str, text: &str) -> Self {
         assert!(text.len() >= 8, "{name} is too short to be told from others");
-        let mut needles = vec![("plain", text.to_owned())];
-        if text.len() >= 16 {
-            needles.extend(encoded(text.as_bytes()));
-        }
-        Self { name: name.to_owned(), needles, homes: Vec::new() }
+        Self { name: name.to_owned(), needles: vec![("plain", text.to_owned())], homes: Vec::new() }
     }
 
     /// Looks for a key of 32 bytes.
@@ -227,11 +222,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("it"), "<p>K7QM-2XWD</p>").unwrap();
         fs::write(directory.path().join("part"), "K7QM").unwrap();
-        fs::write(directory.path().join("encoded"), BASE64_STANDARD_NO_PAD.encode("code=ABCDEFGHIJKLMNOPQRST&"))
-            .unwrap();
-        let planted = ["K7QM-2XWD", "ABCDEFGHIJKLMNOPQRST"].map(|text| Planted::short("code", text));
-        let found = search(&[directory.path()], "left", &planted).found;
-        assert!(matches!(&found[..], [a, b] if a.ends_with("encoded") && b.ends_with("it")), "{found:?}");
+        let found = search(&[directory.path()], "left", &[Planted::short("code", "K7QM-2XWD")]).found;
+        assert!(matches!(&found[..], [only] if only.ends_with("it")), "{found:?}");
     }
 
     #[test]
