@@ -14,6 +14,10 @@ fn a_token_is_shown_once_works_as_the_page_says_and_is_revoked() {
         house.plant("RuntimeToken of the portal", &token[token.len() - 50..token.len() - 7]);
         match what {
             "snippets" => Machine::new(&tenant).runs(&details["snippets"]),
+            "use" => {
+                eventually("it is served", || (house.gateway(1).call(token).orders(US).status == 200).then_some(()));
+                Value::Null
+            }
             "refused" => {
                 for gateway in house.gateways() {
                     eventually("it is refused", || (gateway.call(token).orders(US).status == 401).then_some(()));
