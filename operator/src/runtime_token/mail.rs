@@ -180,7 +180,9 @@ mod tests {
             let missing = json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound" });
             if method == Method::GET {
                 return match &answered {
-                    _ if !path.ends_with("/laptop") => (StatusCode::OK, json!({ "metadata": {}, "items": [] })),
+                    _ if !path.ends_with("/laptop") => {
+                        (StatusCode::OK, json!({ "metadata": { "resourceVersion": "1" }, "items": [] }))
+                    }
                     Some(found) => (StatusCode::OK, serde_json::to_value(found).unwrap()),
                     None => (StatusCode::NOT_FOUND, missing),
                 };
