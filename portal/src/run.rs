@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use process::{
     certificate::RoleCertificate,
+    journals::Journals,
     mail::Mailer,
     policies::Policies,
     probes, record, serve,
@@ -101,6 +102,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let transport = record::https(namespace, address, certificate.clone());
     let (recorder, delivery) = record::connect(Role::Portal, pod, namespace, address, transport, &process.metrics);
     let delivery = tokio::spawn(delivery.run());
+    let clients = record::clients(namespace, address, certificate.clone());
+    let journals = Journals::new(&address.base(namespace), namespace, arguments.recorder_replicas, clients);
     let (door, requests) = Door::new();
     let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     if !mailer.is_configured() {
@@ -124,7 +127,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         post: Post::new(mailer),
         policies: policies.clone(),
         recorder: recorder.clone(),
-        activity: activity::Source,
+        activity: activity::Source::new(journals),
         counts: Counts::new(&process.metrics),
         shutdown: process.shutdown.clone(),
     });

@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     act::{self, made},
+    activity::Use,
     answer::{Refusal, found, page, page_with, see_other},
     keys::random,
     page::{
@@ -41,7 +42,7 @@ const LIFETIMES: [(&str, &str); 7] = [
 
 /// `GET …/tokens`, and the answer to `…/tokens/revoke-all` where it was not confirmed.
 pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> Response<Body> {
-    let used = ask.portal.activity.last_use(ask, membership).await;
+    let used = ask.portal.activity.last_use(membership).await;
     let revokes_any = membership.may(Action::RevokeTokens);
     let mut rows: Vec<(bool, TokenRow)> = Vec::new();
     for (name, token) in shown::tokens(&ask.index, &membership.team) {
@@ -58,9 +59,13 @@ pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> 
                 connections: token.spec.scope.connections.clone(),
                 marketplaces: token.spec.scope.marketplace_ids.iter().map(|id| shown::marketplace(id)).collect(),
                 operations: operations.map_or_else(|| vec!["read".to_owned()], |lists| lists.allow.clone()),
-                last_use: match &used {
-                    None => LastUse::Unknown,
-                    Some(used) => used.get(&name.name).map_or(LastUse::Never, |at| LastUse::At(When(*at))),
+                last_use: {
+                    let created = token.metadata.creation_timestamp.as_ref().map_or(ask.now, |at| at.0);
+                    match used.as_ref().map(|used| used.of(&name.name, created)) {
+                        Some(Use::At(at)) => LastUse::At(When(at)),
+                        Some(Use::Never) => LastUse::Never,
+                        Some(Use::Unknown) | None => LastUse::Unknown,
+                    }
                 },
                 expires: When(token.spec.expires_at.0),
                 may_revoke: act::is_ours(&token.metadata)
