@@ -67,7 +67,7 @@ pub(crate) fn place(membership: &Membership) -> Place {
         name: membership.team.name.clone(),
         display_name: membership.display_name(),
         role: role(membership.role).to_owned(),
-        may_contain: membership.may(Action::Contain),
+        may_contain: crate::contain::may(membership, crds::annotation::incidents(&membership.object.metadata).is_some()),
     }
 }
 

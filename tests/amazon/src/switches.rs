@@ -267,6 +267,11 @@ impl Switches {
         Ok(token)
     }
 
+    /// Every further refresh token that there is.
+    pub(crate) fn consented(&self) -> Vec<Secret> {
+        self.now().consents.values().flatten().cloned().collect()
+    }
+
     /// The seller consents by the consent page: a further refresh token. After a revocation the grant works again, and none
     /// of the refresh tokens before does.
     pub(crate) fn authorize(&self, seller: &Seller) -> Secret {
