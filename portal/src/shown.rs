@@ -1,6 +1,6 @@
 //! From objects to what pages show of them.
 
-use access::{Action, Containment, Index};
+use access::{Containment, Index};
 use crds::{
     AmazonConnection, CredentialField, NamespacedReference, Region, Role, RuntimeToken, SealedCredentialState,
     condition::{self, AUTHORIZED, READY},
