@@ -1,6 +1,6 @@
 //! From objects to what pages show of them.
 
-use access::{Action, Containment, Index};
+use access::{Containment, Index};
 use crds::{
     AmazonConnection, CredentialField, NamespacedReference, Region, Role, RuntimeToken, SealedCredentialState,
     condition::{self, AUTHORIZED, READY},
@@ -67,7 +67,7 @@ pub(crate) fn place(membership: &Membership) -> Place {
         name: membership.team.name.clone(),
         display_name: membership.display_name(),
         role: role(membership.role).to_owned(),
-        may_contain: membership.may(Action::Contain),
+        may_contain: crate::contain::may(membership, crds::annotation::incidents(&membership.object.metadata).is_some()),
     }
 }
 

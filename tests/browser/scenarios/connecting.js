@@ -116,7 +116,7 @@ scenario(async (run) => {
   });
   await run.step('another seller cannot take the place of this one', async () => {
     await ada.open(connection);
-    await ada.press('Go to Amazon’s consent page');
+    await ada.press('Consent again at Amazon');
     await ada.page.waitForURL(`${amazon}/**`);
     await consent(ada, sellers[1]);
     await ada.sees('Sign out of Seller Central');
@@ -125,7 +125,7 @@ scenario(async (run) => {
   });
   await run.step('the same one consents again', async () => {
     await ada.open(connection);
-    await ada.press('Go to Amazon’s consent page');
+    await ada.press('Consent again at Amazon');
     await ada.page.waitForURL(`${amazon}/**`);
     await consent(ada, sellers[0]);
     await isReady(ada);

@@ -50,7 +50,7 @@ scenario(async (run) => {
   });
   await run.step('what is contained is not changed', async () => {
     await ada.open(path);
-    for (const name of ['Test now', 'Go to Amazon’s consent page', 'Rename']) {
+    for (const name of ['Test now', 'Go to Amazon’s consent page', 'Consent again at Amazon', 'Rename']) {
       ada.demand((await ada.page.getByRole('button', { name }).count()) === 0, `${name} is offered`);
     }
   });

@@ -121,7 +121,6 @@ impl House {
         let secrets = amazon.client_secrets();
         let mut all: Vec<_> = secrets.iter().map(|text| Planted::new("client secret", last_part(text))).collect();
         all.extend(amazon.sellers().iter().map(|seller| Planted::new("refresh token", seller.refresh_token.expose())));
-        all.extend(amazon.switches().consented().iter().map(|token| Planted::new("refresh token", token.expose())));
         let emulator = amazon.emulator();
         all.extend(emulator.codes().iter().map(|code| Planted::new("authorization code", code)));
         all.extend(emulator.exchanged().iter().map(|token| Planted::new("refresh token of a code", token.expose())));

@@ -1,7 +1,8 @@
 //! How pages look, and who can use them.
 
+use crds::{AmazonConnection, Team};
 use openteam_end_to_end::house;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::told;
 
@@ -10,6 +11,10 @@ fn every_page_can_be_read_on_every_screen() {
     let house = house();
     let tenant = house.tenant("gallery");
     drop(tenant.runtime_token("nightly-report"));
+    // As people would call them: three of the pictures are in the README.
+    house.patch::<Team>(&tenant.name, &tenant.name, &json!({ "spec": { "displayName": "Acme" } }));
+    let called = json!({ "spec": { "displayName": "Acme, North America" } });
+    house.patch::<AmazonConnection>(&tenant.name, &tenant.connection, &called);
     house.browse("looking", &told(&tenant), |what, _| unreachable!("{what}"));
 }
 
