@@ -25,6 +25,7 @@ use crate::{
     inputs::Inputs,
     keys::{Keys, KeysError},
     metrics::Counts,
+    pace::Paces,
     portal::Portal,
     session,
     sign_in::{self, Door, Post},
@@ -125,6 +126,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         users,
         door,
         post: Post::new(mailer),
+        paces: Paces::default(),
         policies: policies.clone(),
         recorder: recorder.clone(),
         activity: activity::Source::new(journals),
@@ -171,6 +173,7 @@ fn router(portal: Arc<Portal>) -> Router {
 async fn tidy(portal: &Portal) {
     loop {
         sleep(TIDY_EVERY).await;
+        portal.paces.forget_old();
         let Ok(index) = portal.index() else { continue };
         let now = Timestamp::now();
         for user in portal.users.all() {

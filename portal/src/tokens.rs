@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Action, RuntimeTokenText};
+use access::{Action, Entry, Index, RuntimeTokenText};
 use audit::{Change, Granted, Kind, MarketplaceId, Name};
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use axum::{
 };
 use crds::{
     Access, AmazonConnection, LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope,
-    duration,
+    annotation, duration,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,6 +29,8 @@ use crate::{
 };
 
 const CLASSES: [OperationClass; 2] = [OperationClass::Read, OperationClass::Financial];
+/// Tokens of one Team at a time: every gateway holds all of them.
+const MOST: usize = 500;
 /// Lives to choose among, as far as the Team allows them.
 const LIFETIMES: [(&str, &str); 7] = [
     ("1h", "1 hour"),
@@ -69,9 +71,9 @@ pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> 
                 },
                 expires: When(token.spec.expires_at.0),
                 may_revoke: act::is_ours(&token.metadata)
-                    && crds::annotation::incidents(&token.metadata).is_none()
+                    && annotation::incidents(&token.metadata).is_none()
                     && (revokes_any || yours && membership.may(Action::IssueTokens)),
-                may_contain: membership.may(Action::Contain) && crds::annotation::incidents(&token.metadata).is_none(),
+                may_contain: membership.may(Action::Contain) && annotation::incidents(&token.metadata).is_none(),
                 status,
                 note,
             },
@@ -176,6 +178,11 @@ fn words(life: std::time::Duration) -> String {
 /// `POST …/tokens`: the one answer that has the text.
 pub(crate) async fn issue(ask: &Ask, membership: &Membership, form: &Fields) -> Result<Response<Body>, Refusal> {
     let mut again = form_page(ask, membership, form, false);
+    let living = shown::tokens(&ask.index, &membership.team).filter(|(_, token)| token.spec.expires_at.0 > ask.now);
+    if living.count() >= MOST {
+        let text = format!("The Team has {MOST} tokens that have not ended. Revoke some that nobody uses.");
+        return Err(Refusal::Problem(Problem::Conflict { text }));
+    }
     let Some(wanted) = wanted(ask, membership, form, &mut again) else {
         return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &again, &Vec::new()));
     };
@@ -310,7 +317,7 @@ pub(crate) async fn revoke(ask: &Ask, membership: &Membership, name: &str) -> Re
         let text = "This token came by YAML. It is revoked where it came from.".to_owned();
         return Err(Refusal::Problem(Problem::BadRequest { text }));
     }
-    delete(ask, membership, &name, &token).await?;
+    end(ask, membership, &name, &token).await?;
     Ok(see_other(&format!("{}/tokens?done=revoked", membership.path())))
 }
 
@@ -322,31 +329,55 @@ pub(crate) async fn revoke_all(ask: &Ask, membership: &Membership, form: &Fields
         return Ok(list(ask, membership, Field::wrong(typed, error)).await);
     }
     let all: Vec<_> = shown::tokens(&ask.index, &membership.team)
-        .filter(|(_, token)| act::is_ours(&token.metadata) && crds::annotation::incidents(&token.metadata).is_none())
+        .filter(|(_, token)| annotation::incidents(&token.metadata).is_none())
         .map(|(name, token)| (name.clone(), token.clone()))
         .collect();
-    for (name, token) in all {
-        match delete(ask, membership, &name, &token).await {
+    let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, token)| act::is_ours(&token.metadata));
+    let mut last = Ok(());
+    for (name, token) in ours {
+        match end(ask, membership, &name, &token).await {
             // Somebody was faster.
-            Ok(()) | Err(Refusal::NotFound | Refusal::Problem(Problem::Conflict { .. })) => {}
-            Err(other) => return Err(other),
+            Ok(()) | Err(Refusal::NotFound) => {}
+            // Those after it must end all the same.
+            Err(refusal) => last = Err(refusal),
         }
     }
-    Ok(see_other(&format!("{}/tokens?done=revoked-all", membership.path())))
+    last?;
+    let done = if others.is_empty() { "revoked-all" } else { "revoked-ours" };
+    Ok(see_other(&format!("{}/tokens?done={done}", membership.path())))
 }
 
+/// Ends a token: it is deleted, or, where it is evidence of what its Team or a connection is contained by, contained too.
 /// Revoking waits for no recorder.
-async fn delete(
+async fn end(
     ask: &Ask,
     membership: &Membership,
     name: &NamespacedReference,
     token: &RuntimeToken,
 ) -> Result<(), Refusal> {
-    ask.portal.delete("revoke a token", token).await?;
-    let change = Change::DeletedBy(membership.visitor.requester(ask));
+    let by = membership.visitor.requester(ask);
+    let change = match frozen_by(ask, membership, token) {
+        Some(incident) => {
+            let newest = |index: &Index| index.runtime_tokens.get(name).and_then(Entry::read).cloned();
+            ask.portal.contain("revoke a token", token, &incident, newest).await?;
+            Change::ContainedBy(by, Name::parse(&incident).into_iter().collect())
+        }
+        None => {
+            ask.portal.delete("revoke a token", token).await?;
+            Change::DeletedBy(by)
+        }
+    };
     let uid = token.metadata.uid.as_deref();
     ask.portal.recorder.record_later(act::event(Kind::RuntimeToken, name, uid, &membership.team.name, change)?);
     Ok(())
+}
+
+/// An incident that keeps a token from being deleted: of its Team, or of a connection that it opens.
+fn frozen_by(ask: &Ask, membership: &Membership, token: &RuntimeToken) -> Option<String> {
+    let namespace = &membership.team.namespace;
+    let connections = access::connections_of(&ask.index, namespace, &token.spec.scope);
+    let metas = connections.map(|connection| &connection.metadata).chain([&membership.object.metadata]);
+    metas.filter_map(annotation::incidents).flatten().find(|incident| crds::is_incident_name(incident))
 }
 
 /// A token of the Team.

@@ -251,7 +251,8 @@ mod tests {
 
     /// What a recorder with events of these times, one a sequence from 1, answers.
     fn page(times: &[i64], before: Option<u64>, limit: usize) -> Page {
-        let all = (1..).zip(times).map(|(sequence, time)| told(*time, sequence)).rev();
+        let all =
+            times.iter().zip(1..).map(|(time, sequence)| told(*time, sequence)).collect::<Vec<_>>().into_iter().rev();
         let mut left: Vec<Told> = all.filter(|event| before.is_none_or(|before| event.sequence < before)).collect();
         left.truncate(limit);
         let next = (left.len() == limit).then(|| left.last().map(|event| event.sequence)).flatten();
