@@ -405,6 +405,29 @@ fn operations_must_be_known_served_and_allowed() {
 }
 
 #[test]
+fn the_seller_in_a_path_is_the_specs_else_the_one_that_consented() {
+    let mut index = world();
+    let path = |seller: &str| format!("/listings/2021-08-01/items/{seller}/sku");
+    let seen = |index: &Index, seller: &str| {
+        let path = path(seller);
+        let query = format!("marketplaceIds={US}");
+        let request = Request { method: "GET", path: &path, query: &query, connection: None };
+        decide(index, &agent(), &request, now()).map(drop).map_err(|refusal| refusal.reason())
+    };
+    let mut with = |spec: Option<&str>, consented: Option<&str>| {
+        change(&mut index.connections, &name("acme", "na"), |na| {
+            na.spec.selling_partner_id = spec.map(str::to_owned);
+            na.status.as_mut().unwrap().selling_partner_id = consented.map(str::to_owned);
+        });
+        ["A1SELLER00001", "A1SELLER00002"].map(|seller| seen(&index, seller))
+    };
+    let other = || Err("InvalidPath");
+    assert_eq!(with(None, None), [other(), other()], "nothing is guessed");
+    assert_eq!(with(None, Some("A1SELLER00002")), [other(), Ok(())]);
+    assert_eq!(with(Some("A1SELLER00001"), Some("A1SELLER00002")), [Ok(()), other()], "the spec wins");
+}
+
+#[test]
 fn a_runtime_token_is_good_only_while_its_issuer_could_issue_it() {
     let team = name("acme", "acme");
     let object = name("acme", "nightly");

@@ -32,11 +32,14 @@ pub struct NamespacedReference {
 }
 
 /// Whether a text can be the name of one of our objects or of a namespace: letters of a DNS subdomain (RFC 1123), at most
-/// 63 of them.
+/// 63 of them, the first and the last no punctuation. So no name is `..`, which in an address is something else.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+        && text.bytes().all(|b| plain(b) || b == b'-' || b == b'.')
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().next_back().is_some_and(plain)
 }
 
 /// A text that is not `NAMESPACE/NAME`. It is not repeated: where a reference is expected a secret may stand.

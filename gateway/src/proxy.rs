@@ -141,17 +141,12 @@ pub(crate) async fn forward(
     }
 }
 
-/// Demands a path as the target, and one Host (RFC 9112 §3.2): whoever stands before or behind us must not read another
-/// address out of the same request.
+/// Demands a path as the target, and one Host.
 pub(crate) fn names_a_path(request: &Request) -> Result<(), Denial> {
-    let uri = request.uri();
-    if uri.scheme().is_some()
-        || uri.authority().is_some()
-        || request.headers().get_all(header::HOST).iter().count() != 1
-    {
-        return Err(Denial::BadRequest("the request must name a path, and its host once"));
+    match process::serve::names_a_path(request) {
+        true => Ok(()),
+        false => Err(Denial::BadRequest("the request must name a path, and its host once")),
     }
-    Ok(())
 }
 
 /// The address the call came from.

@@ -103,8 +103,8 @@ impl Authority {
     }
 }
 
-/// Names of the Service that a role answers at, of the recorder's single pods, and for the gateway `localhost`: what
-/// `kubectl port-forward` makes of it, which no client library could otherwise check.
+/// Names of the Service that a role answers at, of the recorder's single pods, and for gateway and portal `localhost`: what
+/// `kubectl port-forward` makes of them, which no client library and no browser could otherwise check.
 fn dns_names(peer: &Peer, namespace: &str) -> Vec<String> {
     let role = peer.role;
     match role {
@@ -119,7 +119,7 @@ fn dns_names(peer: &Peer, namespace: &str) -> Vec<String> {
             ];
             match role {
                 Role::Recorder => names.push(format!("{}.{service}-peers.{namespace}.svc", peer.pod)),
-                Role::Gateway => names.push("localhost".to_owned()),
+                Role::Gateway | Role::Portal => names.push("localhost".to_owned()),
                 _ => {}
             }
             names

@@ -83,11 +83,13 @@ impl Refusal {
     }
 }
 
-/// The part of the apiserver's message that a person is told, without the names of policies and webhooks before it.
+/// What a policy or the webhook of ours says is wrong, which tells people what to do; of other refusals only that there was one.
 fn told(message: &str) -> String {
-    let text = message.rsplit("denied request: ").next().unwrap_or(message);
-    let text = text.rsplit("denied the request: ").next().unwrap_or(text);
-    text.chars().take(500).collect()
+    let ours = ["denied request: ", "denied the request: "].into_iter().find_map(|mark| message.split_once(mark));
+    match ours {
+        Some((_, text)) => text.chars().take(500).collect(),
+        None => "Kubernetes did not take it. Nothing was done; tell whoever runs OpenTeam.".to_owned(),
+    }
 }
 
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
@@ -218,4 +220,30 @@ pub(crate) fn origin(address: &str) -> Option<String> {
 /// Something that is there or not, read from the index.
 pub(crate) fn found<K>(entry: Option<&access::Entry<K>>) -> Result<&Arc<K>, Refusal> {
     entry.and_then(access::Entry::read).ok_or(Refusal::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_what_our_rules_say_and_nothing_of_the_clusters_accounts() {
+        let policy = "amazonconnections.openteam.dev \"na\" is forbidden: ValidatingAdmissionPolicy 'openteam-freeze' with \
+                      binding 'openteam-freeze' denied request: it is contained";
+        assert_eq!(told(policy), "it is contained");
+        let webhook = "admission webhook \"validate.openteam.dev\" denied the request: spec.region: wrong";
+        assert_eq!(told(webhook), "spec.region: wrong");
+        let rbac = "teams.openteam.dev \"acme\" is forbidden: User \"system:serviceaccount:openteam-system:openteam-portal\" \
+                    cannot patch resource";
+        assert!(!told(rbac).contains("serviceaccount"), "{}", told(rbac));
+    }
+
+    #[test]
+    fn a_policy_lets_forms_leave_for_named_origins_only() {
+        assert!(policy(&Vec::new()).contains("form-action 'self'; "));
+        let leave = vec!["https://sellercentral.amazon.com".to_owned()];
+        assert!(policy(&leave).contains("form-action 'self' https://sellercentral.amazon.com; "));
+        assert_eq!(origin("https://a.example:8443/b?c").as_deref(), Some("https://a.example:8443"));
+        assert_eq!(origin("http://a.example/"), None);
+    }
 }

@@ -81,7 +81,7 @@ pub(crate) fn detail(ask: &Ask, membership: &Membership, name: &str, wrong: Wron
         display_name: shown::connection_name(&connection),
         status: state.status,
         summary: state.summary,
-        steps: if settled && !state.live { Vec::new() } else { state.steps },
+        steps: if is_contained || settled && !state.live { Vec::new() } else { state.steps },
         live: state.live,
         region: shown::region(connection.spec.region).to_owned(),
         seller: shown::seller(&connection),

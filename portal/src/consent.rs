@@ -36,7 +36,7 @@ use crate::{
     answer::{Leave, Refusal, found, origin, page_with, see_other},
     connections,
     keys::{Keys, Purpose, TAG_BYTES, random},
-    page::{ConsentProblem, ConsentReturn, Shell},
+    page::{ConsentProblem, ConsentReturn, Problem, Shell},
     portal::{Ask, Portal, Visitor},
     shown, sign_in,
 };
@@ -176,6 +176,13 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
     let name = NamespacedReference { namespace: pending.team.namespace.clone(), name: pending.connection.clone() };
     let existing = ask.index.connections.get(&name).and_then(access::Entry::read);
     if let Some(connection) = existing {
+        // Of this name somebody has made another one meanwhile.
+        if pending.draft.is_some() || connection.spec.application_ref != pending.application {
+            returned(ask, visitor, &pending, Some(Reason::new("ConnectionChanged")));
+            let text =
+                "Somebody made another connection of this name meanwhile. Nothing was stored; start again.".to_owned();
+            return Err(Refusal::Problem(Problem::Conflict { text }));
+        }
         let (name, _) = connections::own(ask, &membership, &name.name)?;
         connections::free(ask, &name, connection)?;
     }
@@ -358,6 +365,7 @@ fn application<'a>(
 mod tests {
     use crds::PortalUserSpec;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -428,6 +436,29 @@ mod tests {
         }
         for (text, is) in [("RHabc123", true), ("", false), ("a b", false), ("a\r\nb", false)] {
             assert_eq!(is_code(text), is, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_state_but_the_portals_own(text in "\\PC*", close in "[A-Za-z0-9_=-]{60,70}", at in 0..64_usize) {
+            let keys = Keys::of(1);
+            prop_assert!(State::read(&keys, "ada", &text).is_none());
+            prop_assert!(State::read(&keys, "ada", &close).is_none());
+            let state = State::new(&keys, "ada").unwrap();
+            let mut changed = state.0.to_string();
+            let other = if changed.as_bytes()[at] == b'A' { "B" } else { "A" };
+            changed.replace_range(at..=at, other);
+            prop_assert!(State::read(&keys, "ada", &changed).is_none());
+        }
+
+        /// What comes with the callback goes into an object's fields and into a record.
+        #[test]
+        fn a_seller_and_a_code_hold_nothing_but_what_theirs_do(text in "\\PC*", close in "A[A-Z0-9 -~]{9,22}") {
+            for text in [text, close] {
+                prop_assert!(!is_seller(&text) || text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
+                prop_assert!(!is_code(&text) || text.bytes().all(|b| (0x21..0x7f).contains(&b)));
+            }
         }
     }
 }

@@ -137,6 +137,8 @@ fn header(name: &'static str, value: &str, lives: Option<Duration>) -> Option<He
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn sent(set: &HeaderValue) -> HeaderMap {
@@ -192,5 +194,61 @@ mod tests {
         let twice = format!("{text}; __Host-sid=AAAA");
         let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from(twice).unwrap())]);
         assert!(SessionCookie::of(&headers, &keys).is_none());
+    }
+
+    /// Names that matter, and others.
+    fn named() -> impl Strategy<Value = String> {
+        prop_oneof![Just(SESSION.to_owned()), Just(LOGIN.to_owned()), Just(BROWSER.to_owned()), "[ -~]{0,20}"]
+    }
+
+    proptest! {
+        /// Whatever a `Cookie` header holds, with or without the portal's own somewhere in it: it is one that the portal made,
+        /// or none.
+        #[test]
+        fn a_cookie_header_of_anything_is_read_without_a_panic(
+            lines in vec(vec(0x20..=0x7e_u8, 0..200), 0..4),
+            bytes in vec(prop_oneof![0x20..=0x7e_u8, 0x80..=0xff_u8], 0..200),
+            pairs in vec((named(), "[ -~]{0,80}"), 0..8),
+        ) {
+            let keys = Keys::of(1);
+            let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let all = lines.into_iter().chain([bytes, pairs.join("; ").into_bytes()]);
+            let headers =
+                all.map(|line| (header::COOKIE, HeaderValue::from_bytes(&line).unwrap())).collect::<HeaderMap>();
+            prop_assert!(SessionCookie::of(&headers, &keys).is_none());
+            prop_assert!(LoginCookie::of(&headers, &keys).is_none());
+            prop_assert!(BrowserCookie::of(&headers, &keys).is_none());
+        }
+
+        /// A header's value ends nowhere but where it should, and no attribute of it comes from what somebody typed.
+        #[test]
+        fn what_a_cookie_carries_cannot_leave_it(email in "[^\0]*", next in "[^\0]+", secret in any::<[u8; 32]>()) {
+            let keys = Keys::of(1);
+            let cookie = LoginCookie { secret: Zeroizing::new(secret), email, next: Some(next) };
+            let set = cookie.set(&keys).unwrap();
+            let (value, attributes) = set.to_str().unwrap().split_once("; ").unwrap();
+            let value = value.strip_prefix("__Host-login=").unwrap();
+            prop_assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            prop_assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
+            let back = LoginCookie::of(&sent(&set), &keys).unwrap();
+            prop_assert_eq!((back.email, back.next, back.secret), (cookie.email, cookie.next, cookie.secret));
+        }
+
+        /// Swapping parts of two people's cookies makes neither.
+        #[test]
+        fn of_two_cookies_no_third_is_made(at in 1..85_usize, first in any::<[u8; 32]>(), second in any::<[u8; 32]>()) {
+            let keys = Keys::of(1);
+            let of = |name: &str, secret| {
+                let cookie = SessionCookie { user: keys.user_name(name), secret: Zeroizing::new(secret) };
+                let set = cookie.set(&keys).unwrap();
+                set.to_str().unwrap().split([';', '=']).nth(1).unwrap().to_owned()
+            };
+            let (ada, bob) = (of("ada@acme.example", first), of("bob@acme.example", second));
+            let mixed = format!("{}{}", &ada[..at], &bob[at..]);
+            prop_assume!(mixed != ada && mixed != bob);
+            let header = HeaderValue::try_from(format!("{SESSION}={mixed}")).unwrap();
+            let headers = HeaderMap::from_iter([(header::COOKIE, header)]);
+            prop_assert!(SessionCookie::of(&headers, &keys).is_none());
+        }
     }
 }

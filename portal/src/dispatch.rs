@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
-use process::serve::From;
+use process::serve::{From, names_a_path};
 
 use crate::{
     activity,
@@ -26,6 +26,12 @@ use crate::{
 
 /// The longest body of a form.
 const MOST_BODY: usize = 64 * 1024;
+const NO_PATH: &str = "The request must name a path, and its host once.";
+const ELSEWHERE: &str = "This did not come from OpenTeam’s own page. Nothing was done.";
+
+fn bad(text: &str) -> Problem {
+    Problem::BadRequest { text: text.to_owned() }
+}
 
 /// Answers a request.
 pub(crate) async fn handle(portal: Arc<Portal>, request: Request) -> Response<Body> {
@@ -33,6 +39,7 @@ pub(crate) async fn handle(portal: Arc<Portal>, request: Request) -> Response<Bo
     let route = Route::parse(request.uri().path());
     let label = route.as_ref().map_or("none", Route::label);
     let mut response = match route {
+        _ if !names_a_path(&request) => refused(Refusal::Problem(bad(NO_PATH)), Shell::default(), None),
         Some(Route::Asset(file)) => asset(request.method(), &file),
         Some(route) => Box::pin(answer(&portal, route, request)).await,
         None => refused(Refusal::NotFound, Shell::default(), None),
@@ -60,8 +67,7 @@ async fn answer(portal: &Arc<Portal>, route: Route, request: Request) -> Respons
         return refused(Refusal::Problem(Problem::Method), Shell::default(), None);
     };
     if origin::check(&method, &head.headers, &portal.public_url).is_err() {
-        let text = "This did not come from OpenTeam’s own page. Nothing was done.".to_owned();
-        return refused(Refusal::Problem(Problem::BadRequest { text }), Shell::default(), None);
+        return refused(Refusal::Problem(bad(ELSEWHERE)), Shell::default(), None);
     }
     let form = match body_of(&method, &head.headers, body).await {
         Ok(form) => form,
@@ -84,17 +90,18 @@ async fn answer(portal: &Arc<Portal>, route: Route, request: Request) -> Respons
         Ok(visitor) => visitor,
         Err(refusal) => return refused(refusal, Shell::default(), None),
     };
-    let shell = visitor.as_ref().map_or_else(Shell::default, |visitor| shown::shell(&ask, visitor));
+    // Only for a refusal: pages make their own.
+    let shell = |visitor: Option<&Visitor>| visitor.map_or_else(Shell::default, |visitor| shown::shell(&ask, visitor));
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let answered = match (needs, visitor) {
-        (Needs::Nobody, visitor) => public(&ask, &route, &method, &form, visitor.as_ref()).await,
+    let answered = match (needs, visitor.as_ref()) {
+        (Needs::Nobody, visitor) => public(&ask, &route, &method, &form, visitor).await,
         // Signed out meanwhile: the answer of Amazon's is in the address and goes nowhere else.
-        (Needs::Person, visitor) if route == Route::Callback => consent::callback(&ask, visitor.as_ref()).await,
+        (Needs::Person, visitor) if route == Route::Callback => consent::callback(&ask, visitor).await,
         (_, None) => Ok(to_sign_in(&method, path)),
-        (Needs::Person, Some(visitor)) => person(&ask, &route, &method, &form, &visitor).await,
+        (Needs::Person, Some(visitor)) => person(&ask, &route, &method, &form, visitor).await,
         (Needs::Member(action), Some(visitor)) => {
-            let Route::Team(name, route) = &route else { return refused(Refusal::Bug, shell, None) };
-            match portal.membership(&ask.index, &visitor, name) {
+            let Route::Team(name, route) = &route else { return refused(Refusal::Bug, shell(Some(visitor)), None) };
+            match portal.membership(&ask.index, visitor, name) {
                 None => Err(Refusal::NotFound),
                 Some(membership) => member(&ask, &membership, route, &method, &form, action).await,
             }
@@ -107,7 +114,7 @@ async fn answer(portal: &Arc<Portal>, route: Route, request: Request) -> Respons
         };
         // Of a Team that is not theirs they learn nothing, not even that there is a way back to it.
         let back = back.filter(|_| !matches!(refusal, Refusal::NotFound | Refusal::Problem(Problem::NotFound)));
-        refused(refusal, shell, back)
+        refused(refusal, shell(visitor.as_ref()), back)
     })
 }
 
@@ -123,17 +130,16 @@ async fn body_of(method: &Method, headers: &axum::http::HeaderMap, body: Body) -
                 .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
         })
     };
-    let bad = |text: &str| Refusal::Problem(Problem::BadRequest { text: text.to_owned() });
     let body = Limited::new(body, MOST_BODY).collect().await.map_err(|error| match error
         .downcast_ref::<http_body_util::LengthLimitError>(
     ) {
         Some(_) => Refusal::Problem(Problem::TooLarge),
-        None => bad("The form did not arrive whole. Send it again."),
+        None => Refusal::Problem(bad("The form did not arrive whole. Send it again.")),
     })?;
     // In one piece, so that there is one copy to be wiped, where nobody else holds it.
     let body = body.to_bytes();
     if !body.is_empty() && !headers.get(header::CONTENT_TYPE).is_some_and(form) {
-        return Err(bad("This is not a form of OpenTeam’s."));
+        return Err(Refusal::Problem(bad("This is not a form of OpenTeam’s.")));
     }
     let fields = Fields::read(&body);
     if let Ok(mut own) = body.try_into_mut() {
@@ -191,6 +197,12 @@ async fn person(
     }
 }
 
+/// Whether the membership was accepted a moment ago, by another replica.
+async fn accepted_elsewhere(ask: &Ask, membership: &Membership, uid: Option<&str>) -> Result<bool, Refusal> {
+    let user = ask.portal.users.read(&membership.visitor.name).await?;
+    Ok(user.is_some_and(|user| Visitor { user, ..membership.visitor.clone() }.has_accepted(&membership.team, uid)))
+}
+
 async fn member(
     ask: &Ask,
     membership: &Membership,
@@ -202,7 +214,10 @@ async fn member(
     use ConnectionRoute as C;
     let post = *method == Method::POST;
     let uid = membership.object.metadata.uid.as_deref();
-    if *route != TeamRoute::Accept && !membership.visitor.has_accepted(&membership.team, uid) {
+    if *route != TeamRoute::Accept
+        && !membership.visitor.has_accepted(&membership.team, uid)
+        && !accepted_elsewhere(ask, membership, uid).await?
+    {
         return Ok(if post { see_other(&membership.path()) } else { team::acceptance(ask, membership) });
     }
     if !membership.may(action) {
@@ -227,9 +242,9 @@ async fn member(
             C::Contain => containing(ask, membership, What::connection(ask, membership, name)?, post, form).await,
         },
         TeamRoute::Tokens if post => tokens::issue(ask, membership, form).await,
-        TeamRoute::Tokens => Ok(tokens::list(ask, membership).await),
+        TeamRoute::Tokens => Ok(tokens::list(ask, membership, Field::default()).await),
         TeamRoute::NewToken => Ok(tokens::form(ask, membership)),
-        TeamRoute::RevokeAll => tokens::revoke_all(ask, membership).await,
+        TeamRoute::RevokeAll => tokens::revoke_all(ask, membership, form).await,
         TeamRoute::Token(name, TokenRoute::Revoke) => tokens::revoke(ask, membership, name).await,
         TeamRoute::Token(name, TokenRoute::Contain) => {
             containing(ask, membership, What::token(ask, membership, name)?, post, form).await

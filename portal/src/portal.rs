@@ -255,3 +255,48 @@ pub(crate) fn browser_of(headers: &HeaderMap) -> String {
         (None, None) => "Unknown browser".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fields_of_anything_are_read_without_a_panic_and_twice_is_nothing(body in vec(any::<u8>(), 0..400)) {
+            let fields = Fields::read(&body);
+            for (name, _) in &fields.0 {
+                let all: Vec<&str> = fields.all(name).collect();
+                prop_assert!(fields.has(name) && !all.is_empty());
+                prop_assert_eq!(fields.one(name), if let [only] = all[..] { only } else { "" });
+                prop_assert_eq!(fields.text(name), fields.one(name).trim());
+            }
+        }
+
+        #[test]
+        fn fields_are_read_as_browsers_write_them(pairs in vec((".{0,12}", ".{0,40}"), 0..8)) {
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let read: Vec<_> = Fields::read(body.as_bytes()).0;
+            let read: Vec<_> = read.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+            prop_assert_eq!(read, pairs);
+        }
+
+        /// It is kept, shown and recorded: of what a client says of itself only words of ours go on.
+        #[test]
+        fn a_browser_is_named_in_the_portals_own_words(agent in vec(prop_oneof![0x20..=0x7e_u8, 0x80..=0xff_u8], 0..200)) {
+            let headers = HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_bytes(&agent).unwrap())]);
+            let name = browser_of(&headers);
+            prop_assert!(name.len() <= 20 && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b' '), "{}", name);
+        }
+    }
+
+    #[test]
+    fn a_browser_is_named_by_what_it_is_and_not_by_what_it_also_claims() {
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0";
+        let of = |agent: &str| browser_of(&HeaderMap::from_iter([(header::USER_AGENT, agent.parse().unwrap())]));
+        assert_eq!(of(edge), "Edge on Windows");
+        assert_eq!(of("curl/8.14.1"), "curl");
+        assert_eq!(browser_of(&HeaderMap::new()), "Unknown browser");
+    }
+}

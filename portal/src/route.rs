@@ -226,6 +226,7 @@ mod tests {
     use std::fmt::Write;
 
     use crds::Role;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -371,6 +372,12 @@ mod tests {
             "/teams/ns/acme/../globex",
             "/teams/ns/acme%2f..",
             "/teams//acme",
+            "/teams/../acme",
+            "/teams/ns/..",
+            "/teams/../..",
+            "/teams/ns/acme/connections/..",
+            "/teams/ns/acme/connections/../events",
+            "/teams/ns/-acme",
             "/teams/ns/acme/connections/na/restore",
             "/teams/ns/acme/connections/na/events/x",
             "/teams/ns/acme/tokens/t",
@@ -380,6 +387,53 @@ mod tests {
             "/admin",
         ] {
             assert_eq!(Route::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_of_anything_is_read_without_a_panic(path in "\\PC*", parts in vec("[a-z./%~-]{0,12}", 0..7)) {
+            let _ = Route::parse(&path);
+            let _ = Route::parse(&format!("/{}", parts.join("/")));
+            let _ = Route::parse(&format!("/teams/{}", parts.join("/")));
+        }
+
+        /// What a browser goes to is what was parsed: no `..`, no second slash, no escape is read in two ways.
+        #[test]
+        fn a_path_means_the_same_to_browsers(
+            path in prop::sample::select(ALL.to_vec()),
+            at in 0..6_usize,
+            with in prop_oneof!["[a-z0-9.%-]{0,8}", Just("..".to_owned()), Just(".".to_owned()), Just("%2e%2e".to_owned())],
+        ) {
+            let mut parts: Vec<&str> = path[1..].split('/').collect();
+            let at = at % parts.len();
+            parts[at] = &with;
+            let path = format!("/{}", parts.join("/"));
+            // Files are looked for by name among a few.
+            if let Some(route) = Route::parse(&path).filter(|route| !matches!(route, Route::Asset(_))) {
+                let own: url::Url = "https://portal.example".parse().unwrap();
+                let seen = own.join(&path).unwrap();
+                prop_assert_eq!(seen.origin(), own.origin());
+                prop_assert_eq!(seen.path(), &path);
+                prop_assert_eq!(Route::parse(seen.path()), Some(route));
+            }
+        }
+
+        #[test]
+        fn an_address_that_the_portal_writes_is_one_that_it_reads(
+            namespace in "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?",
+            team in "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?",
+            name in "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?",
+        ) {
+            // There is a page of this name at the same place.
+            prop_assume!(name != "new");
+            let expected = NamespacedReference { namespace, name: team };
+            let path = format!("/teams/{}/{}", expected.namespace, expected.name);
+            prop_assert_eq!(Route::parse(&path), Some(Route::Team(expected.clone(), TeamRoute::Overview)));
+            let detail = TeamRoute::Connection(name.clone(), ConnectionRoute::Detail);
+            prop_assert_eq!(Route::parse(&format!("{path}/connections/{name}")), Some(Route::Team(expected.clone(), detail)));
+            let revoke = TeamRoute::Token(name.clone(), TokenRoute::Revoke);
+            prop_assert_eq!(Route::parse(&format!("{path}/tokens/{name}/revoke")), Some(Route::Team(expected, revoke)));
         }
     }
 }

@@ -15,6 +15,10 @@ use crate::{
 
 /// How long before a consent ends it is worth a word.
 pub(crate) const ENDS_SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// What a new credential cures.
+const CURED: [&str; 3] = ["CredentialMissing", "ConsentRequired", "AuthorizationRevoked"];
+/// How long after an input came the operator may not have looked at its connection again.
+const LOOKED_AT_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is around a page of somebody who is signed in.
 pub(crate) fn shell(ask: &Ask, visitor: &Visitor) -> Shell {
@@ -269,6 +273,11 @@ pub(crate) fn state(
         }
         return make(Tone::Good, "Ready", "Amazon accepts it. Tokens and agents can use it.".to_owned(), false);
     }
+    // What is said of it may be from before the credential came: it is looked at again in this moment.
+    let cured = ready.is_some_and(|ready| CURED.contains(&ready.reason.as_str()));
+    if cured && exchange == Some(true) && newest.is_some_and(|input| input.created + LOOKED_AT_WITHIN > now) {
+        return make(Tone::Wait, "Verifying", "Amazon is being asked whether it works.".to_owned(), true);
+    }
     let Some(ready) = ready.filter(|_| current || exchange == Some(true)) else {
         return make(Tone::Wait, "Checking", "It was just made and is being looked at.".to_owned(), true);
     };
@@ -462,6 +471,14 @@ mod tests {
         assert_eq!(told(&verifying, Some(&accepted)), ("Verifying".into(), vec![Done, Done, Now, Later], true));
         let ready = connection(&[State::yes(AUTHORIZED, "Authorized", ""), State::yes(READY, "Ready", "")]);
         assert_eq!(told(&ready, Some(&accepted)), ("Ready".into(), vec![Done; 4], false));
+        let behind = connection(&[State::no(READY, "CredentialMissing", "")]);
+        assert_eq!(told(&behind, Some(&accepted)), ("Verifying".into(), vec![Done, Done, Now, Later], true));
+        assert_eq!(told(&behind, None).0, "Waits for consent");
+        let accepted = Input {
+            created: Timestamp::UNIX_EPOCH - LOOKED_AT_WITHIN,
+            ..code(Some(SealedCredentialState::Accepted), "")
+        };
+        assert_eq!(told(&behind, Some(&accepted)).0, "Waits for consent", "it is lost again");
         let revoked = connection(&[
             State::no(AUTHORIZED, "AuthorizationRevoked", ""),
             State::no(READY, "AuthorizationRevoked", ""),

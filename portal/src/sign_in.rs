@@ -351,6 +351,8 @@ pub(crate) fn random_id() -> Result<String, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     #[test]
@@ -375,5 +377,49 @@ mod tests {
             assert_eq!(own_path(other), None, "{other}");
         }
         assert_eq!(own_path(&format!("/?{}", "a".repeat(2050))), None);
+    }
+
+    /// What somebody might put where a path is expected.
+    fn anything() -> impl Strategy<Value = String> {
+        let own = ["/", "/teams/acme/acme", "/sessions", "/amazon/login", "/security", "/teams/../acme"];
+        let piece = prop_oneof![
+            prop::sample::select(own.to_vec()).prop_map(str::to_owned),
+            prop::sample::select(vec![
+                "//",
+                "\\",
+                "..",
+                "?",
+                "#",
+                "@",
+                ":",
+                "https:",
+                "evil.example",
+                "\r\n",
+                "\t",
+                "%2f"
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{0,6}",
+        ];
+        prop_oneof!["\\PC*", vec(piece, 0..5).prop_map(|pieces| pieces.concat())]
+    }
+
+    proptest! {
+        /// It goes into `Location` after a sign-in, and into a form before: it stays on the portal whoever made the link, and
+        /// the browser takes it for what it was taken for here.
+        #[test]
+        fn wherever_a_link_wants_to_lead_it_leads_to_a_page_of_the_portal(text in anything()) {
+            if let Some(path) = own_path(&text) {
+                let own: url::Url = "https://portal.example".parse().unwrap();
+                let to = own.join(&path).unwrap();
+                prop_assert_eq!(to.origin(), own.origin());
+                prop_assert!(to.path() == path.split('?').next().unwrap() && to.fragment().is_none());
+                prop_assert!(to.username().is_empty() && to.password().is_none());
+                let header = axum::http::HeaderValue::from_str(&path).unwrap();
+                prop_assert_eq!(header.to_str().unwrap(), path.as_str());
+                let route = crate::route::Route::parse(to.path()).unwrap();
+                prop_assert!(route.needs(&axum::http::Method::GET).is_some(), "only a page that is shown");
+            }
+        }
     }
 }

@@ -28,8 +28,7 @@ use crate::{
     shown,
 };
 
-const CLASSES: [OperationClass; 4] =
-    [OperationClass::Read, OperationClass::Write, OperationClass::Financial, OperationClass::Restricted];
+const CLASSES: [OperationClass; 2] = [OperationClass::Read, OperationClass::Financial];
 /// Lives to choose among, as far as the Team allows them.
 const LIFETIMES: [(&str, &str); 7] = [
     ("1h", "1 hour"),
@@ -41,8 +40,8 @@ const LIFETIMES: [(&str, &str); 7] = [
     ("2160h", "90 days"),
 ];
 
-/// `GET …/tokens`.
-pub(crate) async fn list(ask: &Ask, membership: &Membership) -> Response<Body> {
+/// `GET …/tokens`, and the answer to `…/tokens/revoke-all` where it was not confirmed.
+pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> Response<Body> {
     let used = ask.portal.activity.last_use(membership).await;
     let revokes_any = membership.may(Action::RevokeTokens);
     let mut rows: Vec<(bool, TokenRow)> = Vec::new();
@@ -80,13 +79,16 @@ pub(crate) async fn list(ask: &Ask, membership: &Membership) -> Response<Body> {
     }
     rows.sort_by_key(|(works, row)| (!works, std::cmp::Reverse(row.expires.0)));
     let revocable = rows.iter().filter(|(_, row)| row.may_revoke).count();
-    page(&Tokens {
+    let code = if confirm.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let list = Tokens {
         shell: shown::team_shell(ask, membership),
         place: shown::place(membership),
         tokens: rows.into_iter().map(|(_, row)| row).collect(),
         may_issue: membership.may(Action::IssueTokens),
         may_revoke_all: (revokes_any && revocable > 0).then_some(revocable),
-    })
+        confirm,
+    };
+    page_with(code, &list, &Vec::new())
 }
 
 /// `GET …/tokens/new`.
@@ -313,7 +315,12 @@ pub(crate) async fn revoke(ask: &Ask, membership: &Membership, name: &str) -> Re
 }
 
 /// `POST …/tokens/revoke-all`.
-pub(crate) async fn revoke_all(ask: &Ask, membership: &Membership) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn revoke_all(ask: &Ask, membership: &Membership, form: &Fields) -> Result<Response<Body>, Refusal> {
+    let typed = form.text("confirm");
+    if typed != membership.team.name {
+        let error = format!("Type {} to revoke all of them.", membership.team.name);
+        return Ok(list(ask, membership, Field::wrong(typed, error)).await);
+    }
     let all: Vec<_> = shown::tokens(&ask.index, &membership.team)
         .filter(|(_, token)| act::is_ours(&token.metadata) && crds::annotation::incidents(&token.metadata).is_none())
         .map(|(name, token)| (name.clone(), token.clone()))

@@ -43,6 +43,16 @@ pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug)]
 pub struct From(pub SocketAddr);
 
+/// Whether a request has a path as its target, and one Host (RFC 9112, section 3.2). Whoever stands before or behind us must
+/// not read another address out of the same request.
+#[must_use]
+pub fn names_a_path<B>(request: &axum::http::Request<B>) -> bool {
+    let uri = request.uri();
+    uri.scheme().is_none()
+        && uri.authority().is_none()
+        && request.headers().get_all(axum::http::header::HOST).iter().count() == 1
+}
+
 /// Serves `router` until `shutdown`, then lets calls in flight end within [`DRAIN_LIMIT`]. Handlers find [`From`] among
 /// the request's extensions, and the [`Peer`] where the caller showed a role certificate. `tls` is asked at every
 /// connection, so that a renewed certificate is served without a restart.

@@ -35,7 +35,7 @@ pub struct Binding<'a> {
     pub kind: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// The SealedCredential's `field`: `RefreshToken` or `ClientSecret`.
+    /// The SealedCredential's `field`: `RefreshToken`, `AuthorizationCode` or `ClientSecret`.
     pub field: &'a str,
 }
 

@@ -9,6 +9,7 @@ mod herd;
 mod index;
 mod load;
 mod operator;
+mod portal;
 mod process;
 mod unrecorded;
 mod webhook;
@@ -47,6 +48,8 @@ enum Name {
     Containment,
     /// The operator with 1,000 and with 10,000 connections
     Operator,
+    /// The portal with 1,000 Teams and 10,000 connections: its first page, alone and while strangers flood the door
+    Portal,
     /// How long a review takes, with 10,000 connections in the webhook's index
     Webhook,
 }
@@ -170,6 +173,7 @@ fn measure(name: Name) -> anyhow::Result<Report> {
         Name::Gateway => gateway::measure(),
         Name::Containment => containment::measure(),
         Name::Operator => operator::measure(),
+        Name::Portal => portal::measure(),
         Name::Webhook => webhook::measure(),
     }
 }

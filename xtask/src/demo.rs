@@ -9,6 +9,7 @@ mod laptop;
 mod leaks;
 mod outside;
 mod place;
+mod portal;
 mod rotation;
 mod work;
 
@@ -98,19 +99,21 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
     let walked = (|| {
         let kubectl = place.kubectl();
         steps.step("Images", || images::build(&place))?;
-        let mut amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl, &ports))?;
+        let amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl, &ports))?;
         steps.step("openteam seal, samples applied", || install::samples(&place, &amazon, &ports))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
         steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
         steps.step("A laptop does through kubectl port-forward, with three libraries", || laptop::walk(&place))?;
         let forwards = Forwards::open(kubectl, &ports)?;
         let authorities = browser::authorities(kubectl, amazon.authority())?;
+        let walk = || portal::walk(&ports, &amazon, &std::fs::read_to_string(&authorities)?);
+        steps.step("A member signs in, connects a seller, issues a token, uses it", walk)?;
         let contained =
             steps.step("openteam.dev/disable: every gateway replica refuses", || incident::contain(&place))?;
         figures.containment_ms = Some(contained.slowest.as_millis());
         steps.step("incident export: evidence, verified offline", || evidence::export(&place))?;
         steps.step("Rotated: the refresh token is used no more", || rotation::rotate(&place))?;
-        let consent = || rotation::consent(&place, &mut amazon);
+        let consent = || rotation::consent(&place, &amazon);
         steps.step("The seller consents again; Amazon refuses the old token", consent)?;
         steps.step("Restored: every replica serves", || incident::restore(&place, contained))?;
         steps.step("The incident is closed, with its remedy", || rotation::close(&place))?;

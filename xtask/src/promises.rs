@@ -11,7 +11,7 @@ use crate::{shell, test::each_line};
 const PROMISES: [Promise; 8] = [
     Promise {
         number: 1,
-        built: false,
+        built: true,
         text: "only members, and those they or RBAC granted, create and use connections",
     },
     Promise { number: 2, built: true, text: "runtime access is authenticated, scoped, and decided anew at every call" },

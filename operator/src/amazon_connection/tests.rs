@@ -911,3 +911,21 @@ fn a_renewal_is_asked_for_once_and_over_with_a_newer_token_that_amazon_accepts()
     assert_eq!(scene.look(None, 60).tidy, None);
     assert_eq!(scene.look(None, 3601).tidy, Some(Tidy::DropPrevious), "when its time is over");
 }
+
+#[test]
+fn who_consented_is_shown_where_the_spec_does_not_say_whose_it_is() {
+    let consented = "A1EXAMPLE00001".to_owned();
+    let mut scene = Scene::new();
+    scene.refresh_token.as_mut().unwrap().spec.selling_partner_id = Some(consented.clone());
+    scene.settle(&authorized());
+    assert_eq!(scene.connection.selling_partner_id(), Some(consented.as_str()));
+    // Rotated away it is still that seller's.
+    scene.refresh_token.as_mut().unwrap().spec.retired = true;
+    scene.settle(&authorized());
+    assert_eq!(scene.connection.selling_partner_id(), Some(consented.as_str()));
+
+    scene.connection.spec.selling_partner_id = Some("A1EXAMPLE00002".to_owned());
+    scene.settle(&authorized());
+    assert_eq!(scene.connection.status.as_ref().unwrap().selling_partner_id, None);
+    assert_eq!(scene.connection.selling_partner_id(), Some("A1EXAMPLE00002"));
+}

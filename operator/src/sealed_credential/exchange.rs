@@ -313,8 +313,8 @@ async fn claim_and_send(
     };
     let name = reference(&sealed.metadata);
     let word = match &outcome {
-        Outcome::Granted => "Granted",
-        Outcome::NotSent(_) | Outcome::Unopenable(_) => "NotSent",
+        Outcome::Granted => "granted",
+        Outcome::NotSent(_) | Outcome::Unopenable(_) => "not sent",
         Outcome::Refused(reason, _) => reason,
     };
     tracing::info!(kind = "SealedCredential", object = %name, outcome = word, "amazon was sent a code");
@@ -354,3 +354,6 @@ async fn tidy(context: &Context, sealed: &SealedCredential) -> Result<Action, Re
     }
     Ok(Action::await_change())
 }
+
+#[cfg(test)]
+mod tests;

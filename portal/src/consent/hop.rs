@@ -184,6 +184,8 @@ fn amazons(text: &str, own: &[String]) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     #[test]
@@ -216,5 +218,59 @@ mod tests {
             assert!(amazons(wrong, &own).is_none(), "{wrong}");
         }
         assert!(amazons("https://emulator.example:8443/apps/authorize/x", &[]).is_none());
+    }
+
+    /// Addresses that are nearly Amazon's.
+    fn address() -> impl Strategy<Value = String> {
+        let schemes =
+            vec!["https://", "http://", "//", "https:", "https:\\\\", "javascript:", "HTTPS://", "https:///", ""];
+        let hosts = vec![
+            "sellercentral.amazon.com",
+            "sellercentral.amazon.com.evil.example",
+            "evil.example/sellercentral.amazon.com",
+            "sellercentral.amazon.com@evil.example",
+            "sellercentral.amazon.com:443",
+            "sellercentral.amazon.com:8443",
+            "sellercentral.amazon.com.",
+            "SELLERCENTRAL.AMAZON.COM",
+            "emulator.example:8443",
+            "emulator.example",
+            "evil.example",
+        ];
+        let paths = vec![
+            "/apps/authorize/",
+            "/apps/authorize",
+            "/apps/../",
+            "\\",
+            "?",
+            "#",
+            "@evil.example",
+            "%2e%2e/",
+            ";",
+            "'",
+            " ",
+        ];
+        let (schemes, hosts) = (prop::sample::select(schemes), prop::sample::select(hosts));
+        let paths = vec(prop_oneof![prop::sample::select(paths).prop_map(str::to_owned), "\\PC{0,5}"], 0..5);
+        (schemes, hosts, paths).prop_map(|(scheme, host, paths)| format!("{scheme}{host}{}", paths.concat()))
+    }
+
+    proptest! {
+        /// It goes into `Location` with a `state`, and its origin into the policy of the page before: there is nothing in
+        /// it but Amazon's consent pages.
+        #[test]
+        fn whatever_a_link_says_nobody_but_amazon_gets_a_state(text in prop_oneof!["\\PC*", address()]) {
+            let own = ["https://emulator.example:8443".to_owned()];
+            if let Some(url) = amazons(&text, &own) {
+                let written = url.as_str();
+                let amazon = MARKETPLACES.iter().map(|one| format!("https://{}", one.seller_central));
+                let mut begins = amazon.chain(own).map(|origin| format!("{origin}{PATH}"));
+                prop_assert!(begins.any(|begin| written.starts_with(&begin)), "{}", written);
+                prop_assert!(!url.path().split('/').any(|part| part == ".." || part == "."), "{}", written);
+                prop_assert!(written.bytes().all(|b| b.is_ascii_graphic()) && !written.contains('#'), "{}", written);
+                let origin = url.origin().ascii_serialization();
+                prop_assert!(!origin.contains([';', ',', ' ', '\'', '*']), "a policy takes it for one word: {}", origin);
+            }
+        }
     }
 }

@@ -63,6 +63,8 @@ pub(super) fn clients(page: &TokenIssued) -> Vec<Client> {
     let run = |install: &str, program: &str| {
         format!("{install}\nOPENTEAM=~/.openteam {program} {namespace}/{connection} {marketplace}\n")
     };
+    // In a place of its own: many systems let pip install nowhere else (PEP 668).
+    let python = "python3 -m venv venv && venv/bin/pip install python-amazon-sp-api==2.1.35";
     let snippet = |id, title, text| Snippet { id, title, text };
     vec![
         Client {
@@ -83,17 +85,17 @@ pub(super) fn clients(page: &TokenIssued) -> Vec<Client> {
             id: "python",
             name: "Python: python-amazon-sp-api",
             snippets: vec![
-                snippet("python-connect", "connect.py", PYTHON_CONNECT.to_owned()),
-                snippet("python-orders", "orders.py", PYTHON_ORDERS.to_owned()),
-                snippet("python-run", "Run it", run("pip install python-amazon-sp-api==2.1.35", "python3 orders.py")),
+                snippet("python-connect", "Save as connect.py", PYTHON_CONNECT.to_owned()),
+                snippet("python-orders", "Save as orders.py", PYTHON_ORDERS.to_owned()),
+                snippet("python-run", "Run it", run(python, "venv/bin/python orders.py")),
             ],
         },
         Client {
             id: "node",
             name: "Node.js: amazon-sp-api",
             snippets: vec![
-                snippet("node-connect", "connect.js", NODE_CONNECT.to_owned()),
-                snippet("node-orders", "orders.js", NODE_ORDERS.to_owned()),
+                snippet("node-connect", "Save as connect.js", NODE_CONNECT.to_owned()),
+                snippet("node-orders", "Save as orders.js", NODE_ORDERS.to_owned()),
                 snippet("node-run", "Run it", run("npm install amazon-sp-api@1.2.1", "node orders.js")),
             ],
         },

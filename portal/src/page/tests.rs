@@ -287,6 +287,20 @@ fn every_line_for_a_shell_can_be_read_by_one() {
 }
 
 #[test]
+fn the_libraries_to_install_are_the_very_versions_that_are_tried() {
+    let clients = samples::token_issued(ordinary).clients();
+    let text = |id: &str| clients.iter().flat_map(|it| &it.snippets).find(|it| it.id == id).unwrap().text.as_str();
+    let after = |id: &str, words: &str| text(id).split_once(words).unwrap().1.lines().next().unwrap().to_owned();
+    let python = include_str!("../../../tests/clients/python-amazon-sp-api/requirements.txt");
+    let wanted = after("python-run", "pip install ");
+    assert!(python.lines().any(|line| line.trim_end_matches(" \\") == wanted), "{wanted}");
+    let node: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/clients/amazon-sp-api/package.json")).unwrap();
+    let (name, version) = (&"amazon-sp-api", &node["dependencies"]["amazon-sp-api"]);
+    assert_eq!(after("node-run", "npm install "), format!("{name}@{}", version.as_str().unwrap()));
+}
+
+#[test]
 fn only_the_lines_that_save_it_hold_the_token() {
     let page = samples::token_issued(ordinary);
     let token = secrecy::ExposeSecret::expose_secret(&page.token);

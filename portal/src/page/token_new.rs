@@ -71,17 +71,13 @@ pub struct ClassChoice {
     pub checked: bool,
 }
 
-/// The classes of operations, in words.
+/// The classes of operations that gateways serve, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationClass {
     /// `read`.
     Read,
-    /// `write`.
-    Write,
     /// `financial`.
     Financial,
-    /// `restricted`.
-    Restricted,
 }
 
 impl OperationClass {
@@ -90,27 +86,21 @@ impl OperationClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
-            Self::Write => "write",
             Self::Financial => "financial",
-            Self::Restricted => "restricted",
         }
     }
 
     const fn title(self) -> &'static str {
         match self {
             Self::Read => "Read",
-            Self::Write => "Change",
             Self::Financial => "Money",
-            Self::Restricted => "Personal data",
         }
     }
 
     const fn text(self) -> &'static str {
         match self {
             Self::Read => "Orders, catalog, inventory, reports. No buyers’ personal data, no money.",
-            Self::Write => "Change listings, prices, shipments; create reports and feeds.",
             Self::Financial => "Read settlements, balances and invoices.",
-            Self::Restricted => "Read buyers’ names and addresses. Only where the law and Amazon allow it.",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Marketplace, Place, Shell, Status, When};
+use super::{Fault, Field, Marketplace, Place, Shell, Status, When, parts::faults};
 
 /// `GET …/tokens`.
 #[derive(Clone, Debug, Default, Template)]
@@ -18,6 +18,14 @@ pub struct Tokens {
     pub may_issue: bool,
     /// Whether `POST …/tokens/revoke-all` is allowed; how many that would end.
     pub may_revoke_all: Option<usize>,
+    /// What was typed to confirm that; the Team's name would be right.
+    pub confirm: Field,
+}
+
+impl Tokens {
+    fn faults(&self) -> Vec<Fault> {
+        faults([("confirm", &self.confirm.error)])
+    }
 }
 
 /// A token.

@@ -65,6 +65,8 @@ pub(super) fn same(kept: &str, entered: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,6 +101,18 @@ mod tests {
             [other.hash(&Keys::of(1), "browser"), code.hash(&Keys::of(2), "browser"), code.hash(&Keys::of(1), "other")]
         {
             assert!(!same(&kept, &differs));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_entered_is_a_code_of_the_alphabet_or_none(text in "\\PC{0,20}", close in "[0-9A-Za-z \u{a0}-]{8,12}") {
+            for text in [text, close] {
+                if let Some(code) = Code::read(&text) {
+                    prop_assert!(code.0.len() == LENGTH && code.0.bytes().all(|letter| ALPHABET.contains(&letter)));
+                    prop_assert_eq!(Code::read(&code.shown()), Some(code));
+                }
+            }
         }
     }
 }

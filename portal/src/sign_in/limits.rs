@@ -13,6 +13,10 @@ pub(crate) const TRIES_IN_TEN_MINUTES: NonZeroU32 = NonZeroU32::new(40).unwrap()
 /// Codes asked for by everybody in a second.
 pub(crate) const CODES_A_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
+/// Networks that are remembered for the codes they asked for. With so many at the door what is for everybody is long used up,
+/// and memory must not be.
+const MOST_NETWORKS: usize = 100_000;
+
 pub(crate) struct Limits {
     codes: DefaultKeyedRateLimiter<IpAddr>,
     tries: DefaultKeyedRateLimiter<IpAddr>,
@@ -39,7 +43,8 @@ impl Limits {
     /// Whether one more code may be asked for from this network.
     pub(crate) fn may_ask(&self, network: IpAddr) -> bool {
         // The network's own limit first, so that one network does not use up what is for all.
-        self.codes.check_key(&network).is_ok() && self.all.check().is_ok()
+        let own = self.codes.len() >= MOST_NETWORKS || self.codes.check_key(&network).is_ok();
+        own && self.all.check().is_ok()
     }
 
     /// Whether one more code may be entered from this network.
@@ -76,5 +81,17 @@ mod tests {
         let asked = (0..255).filter(|number| limits.may_ask(network(*number))).count();
         // As many at once, and what a slow machine lets come back meanwhile.
         assert!((50..200).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn no_more_networks_are_remembered_than_there_is_room_for() {
+        let limits = Limits::default();
+        for number in 0..u32::try_from(MOST_NETWORKS + 1000).unwrap() {
+            limits.may_ask(number.to_be_bytes().into());
+        }
+        assert_eq!(limits.codes.len(), MOST_NETWORKS);
+        // What is for everybody still holds.
+        let asked = (0..1000).filter(|_| limits.may_ask(network(1))).count();
+        assert!(asked < 500, "{asked}");
     }
 }

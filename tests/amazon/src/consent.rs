@@ -89,6 +89,7 @@ pub(crate) struct Consents(Mutex<Book>);
 #[derive(Default)]
 struct Book {
     codes: HashMap<String, Given>,
+    refresh_tokens: Vec<Secret>,
     pending: HashMap<String, Pending>,
 }
 
@@ -100,6 +101,16 @@ impl Consents {
     /// Every code that was given.
     pub(crate) fn codes(&self) -> Vec<String> {
         self.book().codes.keys().cloned().collect()
+    }
+
+    /// Every refresh token that a code was exchanged for.
+    pub(crate) fn refresh_tokens(&self) -> Vec<Secret> {
+        self.book().refresh_tokens.clone()
+    }
+
+    /// A code was exchanged for it.
+    pub(crate) fn gave(&self, refresh_token: &Secret) {
+        self.book().refresh_tokens.push(refresh_token.clone());
     }
 
     /// Takes a code, which is good once; whose it is. Clients that leave the redirect URI out are served, as the libraries
@@ -300,8 +311,8 @@ impl Amazon {
 
     /// A code for a seller's consent to its application.
     fn give_code(&self, seller: &Seller, redirect_uri: &str) -> Result<Secret, getrandom::Error> {
-        // The documentation's examples have 20 letters.
-        let code = random_capitals(20)?;
+        // The documentation's examples have 20 letters; these are long enough to be found in a search for leaks.
+        let code = random_capitals(40)?;
         let now = self.clock.now();
         let given = Given {
             seller: seller.seller_id.clone(),

@@ -8,6 +8,7 @@
 //! | `GET /control/switches` | [`crate::State`] |
 //! | `POST /control/switches` with a [`Change`] | [`crate::State`] after it, or 400 and `{"error"}` |
 //! | `POST /control/consents` with `{"seller"}` | `{"refreshToken"}`, a further one; 400 and `{"error"}` for a stranger |
+//! | `GET /control/consents` | every such refresh token, and those that codes were exchanged for, to be looked for likewise |
 //! | `POST /control/codes` with `{"seller", "redirectUri"}` | `{"code"}`, as the consent page would give; likewise |
 //! | `GET /control/codes` | every code that was given, to be looked for where none may be |
 //! | `POST /control/reset` | 204; every switch back, ledger empty |
@@ -30,7 +31,7 @@ pub(crate) fn router(amazon: Arc<Amazon>) -> Router {
         .route("/control/counters", get(async |State(amazon): Shared| Json(amazon.ledger.counters())))
         .route("/control/tokens", get(async |State(amazon): Shared| Json(amazon.access_tokens())))
         .route("/control/switches", get(async |State(amazon): Shared| Json(amazon.switches.state())).post(change))
-        .route("/control/consents", post(consent))
+        .route("/control/consents", get(consented).post(consent))
         .route("/control/codes", get(async |State(amazon): Shared| Json(amazon.consents.codes())).post(code))
         .route("/control/reset", post(async |State(amazon): Shared| amazon.reset()))
         .with_state(amazon)
@@ -49,6 +50,11 @@ async fn change(State(amazon): Shared, Json(change): Json<Change>) -> Response {
 #[serde(deny_unknown_fields)]
 struct Consent {
     seller: String,
+}
+
+async fn consented(State(amazon): Shared) -> Json<Vec<String>> {
+    let all = amazon.switches.consented().into_iter().chain(amazon.consents.refresh_tokens());
+    Json(all.map(|token| token.expose().to_owned()).collect())
 }
 
 async fn consent(State(amazon): Shared, Json(Consent { seller }): Json<Consent>) -> Response {

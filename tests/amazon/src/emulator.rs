@@ -197,6 +197,12 @@ impl Emulator {
         self.amazon.consents.codes()
     }
 
+    /// Every refresh token that a code was exchanged for, likewise.
+    #[must_use]
+    pub fn exchanged(&self) -> Vec<Secret> {
+        self.amazon.consents.refresh_tokens()
+    }
+
     /// Its clock, which can be moved.
     #[must_use]
     pub fn clock(&self) -> &Clock {

@@ -128,6 +128,7 @@ async fn grant(amazon: &Amazon, entry: Entry, parts: &Parts, body: Body) -> Resu
             })?;
             let seller = amazon.seed.sellers.iter().find(|one| one.seller_id == seller).ok_or(Denial::Code)?;
             let refresh_token = amazon.switches.authorize(seller);
+            amazon.consents.gave(&refresh_token);
             return access_token(amazon, entry, seller, refresh_token);
         }
         "client_credentials" => {

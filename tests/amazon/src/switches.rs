@@ -284,12 +284,6 @@ impl Switches {
         self.now().state.registrations.get(client).cloned().unwrap_or_default()
     }
 
-    /// Every further refresh token that there is, to be looked for where none may be.
-    #[must_use]
-    pub fn consented(&self) -> Vec<Secret> {
-        self.now().consents.values().flatten().cloned().collect()
-    }
-
     /// Whether a seller consented again with this refresh token.
     pub(crate) fn is_consent(&self, seller: &str, refresh_token: &str) -> bool {
         let now = self.now();

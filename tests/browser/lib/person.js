@@ -27,7 +27,8 @@ class Person {
   }
 
   /**
-   * Opens a browser. Options: `phone`, `width` in CSS pixels, `dark`, `noScript`, `reducedMotion`, `zone` (of IANA).
+   * Opens a browser. Options: `phone`, `width` in CSS pixels, `dark`,
+   * `noScript`, `reducedMotion`, `zone` (of IANA).
    */
   static async open(browser, told, name, number, options) {
     const viewport = options.phone ? PHONE : { ...WIDE, ...(options.width && { width: options.width }) };
@@ -77,6 +78,13 @@ class Person {
     });
   }
 
+  /** Takes over somebody's cookies: the same person at another screen, without another mail. */
+  async has(other) {
+    // By an address, not a domain: names that begin with __Host- are for nothing wider.
+    const cookies = (await other.context.cookies()).map(({ domain, path, ...cookie }) => cookie);
+    await this.context.addCookies(cookies.map((cookie) => ({ ...cookie, url: this.#told.origins.portal })));
+  }
+
   /** From now on complaints of this pattern are taken for what must be. */
   tolerate(pattern) {
     this.#tolerated.push(pattern);
@@ -97,6 +105,28 @@ class Person {
   /** Waits until the page shows a text. */
   async sees(text) {
     await this.page.getByText(text).first().waitFor();
+  }
+
+  /**
+   * Waits until the page shows a text, or something else, loading it anew: what one replica was told, another learns a moment
+   * later, and here every request goes to another one.
+   */
+  async comes(what) {
+    const wanted = typeof what === 'string' ? this.page.getByText(what) : what;
+    for (const deadline = Date.now() + 30_000; !(await wanted.first().isVisible()); ) {
+      this.demand(Date.now() < deadline, `${what} does not come`);
+      await this.page.waitForTimeout(100);
+      await this.page.reload();
+    }
+  }
+
+  /** Waits until the page does not show something any more, loading it anew. */
+  async goes(what) {
+    for (const deadline = Date.now() + 30_000; (await what.count()) > 0; ) {
+      this.demand(Date.now() < deadline, `${what} stays`);
+      await this.page.waitForTimeout(100);
+      await this.page.reload();
+    }
   }
 
   /** Presses the button, or follows the link, of this name. */

@@ -40,9 +40,10 @@ pub const CLUSTER: &[Package] = &[
     package("socat", &["socat"]),
 ];
 
-/// For [`crate::clients::Library::Browser`]; npm is asked for where it is used, as that of the other library is.
+/// For [`crate::clients::Library::Browser`], and what people paste from its pages; npm is asked for where it is used, as that of the other library is.
 pub const BROWSER: &[Package] = &[
     package("chromium", &["/usr/bin/chromium"]),
+    package("curl", &["curl"]),
     package("fonts-liberation", &["/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"]),
     package("fonts-noto-color-emoji", &["/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"]),
     package("libnss3-tools", &["certutil"]),

@@ -121,11 +121,20 @@ impl House {
         let secrets = amazon.client_secrets();
         let mut all: Vec<_> = secrets.iter().map(|text| Planted::new("client secret", last_part(text))).collect();
         all.extend(amazon.sellers().iter().map(|seller| Planted::new("refresh token", seller.refresh_token.expose())));
+        all.extend(amazon.switches().consented().iter().map(|token| Planted::new("refresh token", token.expose())));
+        let emulator = amazon.emulator();
+        all.extend(emulator.codes().iter().map(|code| Planted::new("authorization code", code)));
+        all.extend(emulator.exchanged().iter().map(|token| Planted::new("refresh token of a code", token.expose())));
         all.extend(amazon.access_tokens().iter().map(|token| Planted::new("access token", token)));
         // The kubelet mounts it, kubectl is told it in a file, the portal tells a new one once; the keyset's Secret is in
         // etcd, as a Secret.
         let homes = [".kubeconfig", "/house/agents/", ".POST.tokens.200"];
         all.extend(self.planted().into_iter().map(|(name, text)| Planted::new(&name, &text).at_home_in(&homes)));
+        for mail in self.mails() {
+            all.extend(mail.code().into_iter().flat_map(|code| {
+                [code.to_owned(), code.replace('-', "")].map(|code| Planted::short("sign-in code", &code))
+            }));
+        }
         let sessions = self.ingress().sessions().into_iter();
         all.extend(sessions.map(|session| Planted::new("session", &session).at_home_in(&["/answers/"])));
         let keyset: Value = serde_json::from_str(&fs::read_to_string(self.keyset_file()).unwrap()).unwrap();

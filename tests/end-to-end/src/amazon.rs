@@ -36,7 +36,7 @@ pub struct Amazon {
     /// Every seller takes part in US, CA and MX.
     sellers: Vec<Seller>,
     taken: Mutex<usize>,
-    /// Each of the applications that nobody shares is that of the seller at its place behind the others.
+    /// Each of the applications that nobody shares is that of the seller at its place behind the others, and of one more.
     applications: Vec<Application>,
     applications_taken: Mutex<usize>,
     /// Certificate and key for `localhost`, PEM.
@@ -56,6 +56,11 @@ impl Amazon {
             let mut own = Seed::made_up().unwrap();
             applications.push(own.applications.remove(0));
             sellers.push(own.sellers.remove(0));
+        }
+        // Behind them a second one of each, for who connects more than one.
+        for application in &applications {
+            let other = Seed::made_up().unwrap().sellers.remove(0);
+            sellers.push(Seller { client_id: application.client_id.clone(), ..other });
         }
         let all = [&made_up.applications[..], &applications[..]].concat();
         let seed = Seed { sellers: sellers.clone(), applications: all, ..made_up };
@@ -78,6 +83,11 @@ impl Amazon {
         let at = SELLERS + *taken;
         *taken += 1;
         (application, at + 1, self.sellers[at].clone())
+    }
+
+    /// Who sells with an application.
+    pub(crate) fn sellers_of(&self, application: &Application) -> Vec<Seller> {
+        self.sellers.iter().filter(|one| one.client_id == application.client_id).cloned().collect()
     }
 
     /// Certificate and key for `localhost`, PEM, by the authority of [`Self::endpoints`].
@@ -121,10 +131,10 @@ impl Amazon {
         }
     }
 
-    /// Where sellers consent: an origin.
+    /// Where sellers consent: an origin, and another site than the portal is, for a browser.
     #[must_use]
     pub fn consent_url(&self) -> String {
-        self.emulator.https_url()
+        self.emulator.https_url().replace("localhost", "127.0.0.1")
     }
 
     /// The one application registered.

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::House;
 
+/// Bundle of authorities in the home directory.
+const NODE_TRUSTS: &str = "authorities.pem";
 /// Tells the scenarios of one binary apart.
 static NUMBER: AtomicU8 = AtomicU8::new(0);
 
@@ -34,6 +36,8 @@ impl Browser {
             assert!(spawn(command).unwrap().wait().unwrap().success(), "certutil {arguments:?}");
         };
         certutil(&["-N", "--empty-password"]);
+        // And Node, for what scenarios ask by themselves.
+        fs::write(home.join(NODE_TRUSTS), authorities.join("\n")).unwrap();
         for (number, authority) in authorities.iter().enumerate() {
             let file = home.join(format!("{number}.crt"));
             fs::write(&file, authority).unwrap();
@@ -67,6 +71,7 @@ impl House {
         let mut command = Library::Browser.program(&format!("scenarios/{scenario}")).unwrap();
         // It makes its profiles in a temporary directory and takes them away.
         command.env("HOME", &browser.home).env("TMPDIR", &browser.home);
+        command.env("NODE_EXTRA_CA_CERTS", browser.home.join(NODE_TRUSTS));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = spawn(command).unwrap();
         let (mut asked, said) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));

@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -10,10 +9,6 @@ use std::{
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
-};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
 };
 use serde_json::Value;
 
@@ -116,21 +111,13 @@ impl<'h> Gateway<'h> {
     /// Sends bytes as they are and reads until the gateway closes.
     #[must_use]
     pub fn raw(&self, bytes: &[u8]) -> RawAnswer {
-        raw::send(self.tls(), HOST, self.port, bytes)
+        raw::send(raw::trusting(self.ca), HOST, self.port, bytes)
     }
 
     /// Opens a connection to say bytes on.
     #[must_use]
     pub fn open(&self) -> RawConnection {
-        RawConnection::open(self.house, self.tls(), HOST, self.port)
-    }
-
-    fn tls(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for authority in CertificateDer::pem_slice_iter(self.ca.as_bytes()) {
-            roots.add(authority.unwrap()).unwrap();
-        }
-        Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+        RawConnection::open(self.house, raw::trusting(self.ca), HOST, self.port)
     }
 }
 

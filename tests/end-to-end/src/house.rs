@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::{
-    Amazon, Cut, Gateway, Ingress, binary, browser::Browser, eventually, line::Line, mailbox::Mailbox, objects,
+    Amazon, Cut, Gateway, Ingress, Portal, binary, browser::Browser, eventually, line::Line, mailbox::Mailbox, objects,
     role::Role, sqs::Sqs, traces::Traces,
 };
 
@@ -45,6 +45,8 @@ pub struct Plan {
     pub openteam: Option<PathBuf>,
     /// The gateways, each by the command line that its arguments are put behind; an empty one is `openteam gateway`.
     pub gateways: Vec<Vec<String>>,
+    /// The portals, likewise.
+    pub portals: Vec<Vec<String>>,
     /// What the roles log (`RUST_LOG`).
     pub log: String,
     /// Whether the roles send traces, of every call.
@@ -52,11 +54,12 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Two gateways, and roles as talkative as they can be made, so that a secret in any log line shows.
+    /// Two gateways and two portals, and roles as talkative as they can be made, so that a secret in any log line shows.
     fn default() -> Self {
         Self {
             openteam: None,
             gateways: vec![Vec::new(); House::GATEWAYS],
+            portals: vec![Vec::new(); House::PORTALS],
             log: "debug,rustls=info,tower=info".to_owned(),
             traces: true,
         }
@@ -162,6 +165,11 @@ impl House {
             browser: OnceLock::new(),
         };
         house.add_roles(plan);
+        if plan.gateways.len() > 0 {
+            // What people are told to call from their own machines.
+            let gateway = format!("https://localhost:{}", house.role(&gateway_pod(0)).port);
+            fs::write(house.dir.join("settings/gatewayUrl"), gateway).unwrap();
+        }
         // The others wait for the operator's signature.
         house.role(OPERATOR).start();
         house.role(RECORDER).start();
@@ -178,7 +186,7 @@ impl House {
         team.metadata.namespace = Some(FIRST.to_owned());
         house.apply(&team);
         house.gateway_ca = house.gateway_ca_told_in(FIRST);
-        let portals = (0..Self::PORTALS).map(|number| house.role(&portal_pod(number)).port).collect();
+        let portals = (0..plan.portals.len()).map(|number| house.role(&portal_pod(number)).port).collect();
         house.ingress.lead_to(portals, &house.gateway_ca);
         house.webhook_is_asked();
         house
@@ -196,9 +204,10 @@ impl House {
         let own = [recorder.clone(), endpoints.clone()];
         self.add_role("webhook", WEBHOOK, &openteam("webhook"), &own, &plan.log);
         let keys = format!("--keys={}", self.dir.join("portal").display());
-        for number in 0..Self::PORTALS {
+        for (number, command) in plan.portals.iter().enumerate() {
+            let command = if command.is_empty() { &openteam("portal") } else { command };
             let own = [recorder.clone(), endpoints.clone(), smtp.clone(), keys.clone()];
-            self.add_role("portal", &portal_pod(number), &openteam("portal"), &own, &plan.log);
+            self.add_role("portal", &portal_pod(number), command, &own, &plan.log);
         }
         let keyset = format!("--keyset={}", self.keyset_file().display());
         for (number, command) in plan.gateways.iter().enumerate() {
@@ -453,8 +462,14 @@ impl House {
         }
     }
 
-    /// How many portals a house has: what one knows, the other must.
+    /// How many portals a house of tests has: what one knows, the other must.
     pub const PORTALS: usize = 2;
+
+    /// One of the portals, from 0.
+    #[must_use]
+    pub fn portal(&self, number: usize) -> Portal<'_> {
+        Portal::new(self, self.role(&portal_pod(number)).port)
+    }
 
     /// How many gateways a house of tests has.
     pub const GATEWAYS: usize = 2;

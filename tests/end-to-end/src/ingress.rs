@@ -32,8 +32,8 @@ use rustls::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The portal's name, which its certificate has.
-const HOST: &str = "openteam-portal.openteam-system.svc";
+use crate::portal::HOST;
+
 /// What a test says of where its browser is, since all of them are on this machine.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("test-client-address");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

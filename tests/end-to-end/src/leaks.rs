@@ -48,6 +48,16 @@ impl Planted {
         Self { name: name.to_owned(), needles, homes: Vec::new() }
     }
 
+    /// Looks for all of a short text, at least 8 characters, as it is: in other spellings it could not be told from others.
+    ///
+    /// # Panics
+    /// It is shorter.
+    #[must_use]
+    pub fn short(name: &str, text: &str) -> Self {
+        assert!(text.len() >= 8, "{name} is too short to be told from others");
+        Self { name: name.to_owned(), needles: vec![("plain", text.to_owned())], homes: Vec::new() }
+    }
+
     /// Looks for a key of 32 bytes.
     #[must_use]
     pub fn key(name: &str, key: &[u8]) -> Self {
@@ -205,6 +215,15 @@ mod tests {
     fn another_secret_is_not_found() {
         assert_eq!(found_in(SECRET.to_uppercase().as_bytes()), Vec::<String>::new());
         assert_eq!(found_in(b""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_short_text_is_found_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("it"), "<p>K7QM-2XWD</p>").unwrap();
+        fs::write(directory.path().join("part"), "K7QM").unwrap();
+        let found = search(&[directory.path()], "left", &[Planted::short("code", "K7QM-2XWD")]).found;
+        assert!(matches!(&found[..], [only] if only.ends_with("it")), "{found:?}");
     }
 
     #[test]

@@ -30,6 +30,19 @@ pub struct Received {
     pub text: String,
 }
 
+impl Received {
+    /// The code to sign in to the portal with, if it brings one: alone in its line, as `K7QM-2XWD`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        let is_code = |word: &&str| {
+            let plain =
+                |half: &str| half.len() == 4 && half.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            word.split_once('-').is_some_and(|(first, second)| plain(first) && plain(second))
+        };
+        self.text.lines().map(str::trim).find(is_code)
+    }
+}
+
 /// The server; ends when dropped.
 pub struct Mailbox {
     child: Child,

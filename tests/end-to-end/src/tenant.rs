@@ -1,6 +1,6 @@
 //! A namespace with a Team, a proven connection and an agent, for one test.
 
-use amazon_emulator::{Application, Change, Queue, Secret, Seller};
+use amazon_emulator::{Application, Change, Queue, Registration, Secret, Seller};
 use crds::{
     AgentGrant, AgentGrantSpec, AmazonApplication, AmazonApplicationSpec, AmazonConnection, AmazonConnectionSpec,
     Endpoints, LocalReference, Member, Operations, Role, RuntimeToken, Scope, SealedCredential, SecretRotation, Team,
@@ -8,6 +8,7 @@ use crds::{
 };
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::ObjectMeta;
+use serde_json::json;
 
 use crate::{CA, House, US, eventually};
 
@@ -67,6 +68,34 @@ impl House {
             url
         });
         self.settle(name, seller, seller_number, application, queue, endpoints)
+    }
+
+    /// A Team without a connection, with an application of its own whose consents come back to the portal, and the sellers that can
+    /// consent. With `by_login`, Amazon sends them to the portal's log-in URI first.
+    #[must_use]
+    pub fn newcomer(&self, name: &str, by_login: bool) -> (Tenant<'_>, Vec<Seller>) {
+        let (application, seller_number, seller) = self.amazon().take_application();
+        let (portal, connection) = (self.ingress().url(), String::new());
+        let redirect_uri = format!("{portal}/amazon/callback");
+        let login_uri = by_login.then(|| format!("{portal}/amazon/login"));
+        let registration = Registration {
+            redirect_uris: vec![redirect_uri.clone()],
+            login_uri: login_uri.clone(),
+            cancel_returns: true,
+            ..Registration::default()
+        };
+        let registrations = [(application.client_id.clone(), Some(registration))].into();
+        self.amazon().emulator().switches().apply(Change { registrations, ..Change::default() }).unwrap();
+        let sellers = self.amazon().sellers_of(&application);
+        let tenant =
+            Tenant { house: self, name: name.to_owned(), connection, seller, seller_number, application, queue: None };
+        self.create_namespace(name);
+        tenant.add_team();
+        let consent = Some(self.amazon().consent_url());
+        tenant.add_application(Endpoints { consent, ..self.amazon().endpoints() });
+        let uris = json!({ "spec": { "redirectUri": redirect_uri, "loginUri": login_uri } });
+        self.patch::<AmazonApplication>(name, "amazon", &uris);
+        (tenant, sellers)
     }
 
     /// Registers a queue at Amazon for an application, or none.
@@ -169,17 +198,29 @@ impl Tenant<'_> {
         number
     }
 
-    fn add_connection_of(&self, name: &str, seller: &Seller) {
+    /// Adds a connection that waits for its seller's consent, and names a seller that nobody else has for it.
+    #[must_use]
+    pub fn add_connection_without_consent(&self, name: &str) -> Seller {
+        let seller = self.house.amazon().take_seller().1;
+        self.apply_connection(name, None);
+        seller
+    }
+
+    fn apply_connection(&self, name: &str, seller: Option<&Seller>) {
         let spec = AmazonConnectionSpec {
             team_ref: LocalReference::to(&self.name),
             application_ref: House::named(&self.name, "amazon"),
             marketplace_ids: vec![US.to_owned(), CA.to_owned()],
-            selling_partner_id: Some(seller.seller_id.clone()),
+            selling_partner_id: seller.map(|seller| seller.seller_id.clone()),
             ..AmazonConnectionSpec::default()
         };
         let mut connection = AmazonConnection::new(name, spec);
         connection.metadata = meta(&self.name, name);
         self.house.apply(&connection);
+    }
+
+    fn add_connection_of(&self, name: &str, seller: &Seller) {
+        self.apply_connection(name, Some(seller));
         let target = format!("amazonconnection/{}/{name}", self.name);
         self.house.seal(&target, "refresh-token", seller.refresh_token.expose());
     }
@@ -205,6 +246,19 @@ impl Tenant<'_> {
     pub fn seal(&self, refresh_token: &Secret) {
         let target = format!("amazonconnection/{}/{}", self.name, self.connection);
         self.house.seal(&target, "refresh-token", refresh_token.expose());
+    }
+
+    /// Seals the code of a seller's consent for a connection, by `openteam seal`, as a SealedCredential of this name.
+    pub fn seal_code(&self, input: &str, connection: &str, seller: &Seller, code: &Secret, redirect_uri: Option<&str>) {
+        let target = format!("amazonconnection/{}/{connection}", self.name);
+        let mut words = vec!["seal", "--for", &target, "--field", "authorization-code", "--name", input];
+        words.extend(["--seller", &seller.seller_id]);
+        if let Some(uri) = redirect_uri {
+            words.extend(["--redirect-uri", uri]);
+        }
+        let output = self.house.openteam(&words, code.expose());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.house.apply::<SealedCredential>(&serde_yaml::from_slice(&output.stdout).unwrap());
     }
 
     /// Adds a ServiceAccount.

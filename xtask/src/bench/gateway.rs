@@ -214,7 +214,7 @@ impl Bench<'_> {
         process::forget_peak(pid)?;
         let before = process::resident_mib(pid)?;
         let request = server.get(amazon::DOCUMENT, token);
-        let measured = Load { server, request, connections: 1, how: How::Once, pid: None }.run()?;
+        let measured = Load { server, requests: vec![request], connections: 1, how: How::Once, pid: None }.run()?;
         report.figure("document_mib_per_second", amazon::DOCUMENT_BYTES as f64 / 1048576.0 / measured.seconds);
         report.at_most("document_rss_growth_mib", process::peak_mib(pid)? - before, 8.0);
         Ok(())
@@ -264,8 +264,8 @@ fn closed(call: &Call, server: &(Server, Option<u32>), connections: usize) -> an
 
 fn run(call: &Call, server: &(Server, Option<u32>), connections: usize, how: How) -> anyhow::Result<Measured> {
     let (server, pid) = server.clone();
-    let request = (call.request)(&server);
-    let measured = Load { server, request, connections, how, pid }.run()?;
+    let requests = vec![(call.request)(&server)];
+    let measured = Load { server, requests, connections, how, pid }.run()?;
     if measured.failed() > 0 {
         bail!("{} calls of {} were not served: {:?}", measured.failed(), call.route, measured.failed);
     }

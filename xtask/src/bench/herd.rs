@@ -25,8 +25,8 @@ pub(crate) fn measure() -> anyhow::Result<Report> {
     let server = super::server(&gateway);
     let target = format!("/orders/v0/orders?MarketplaceIds={US}&CreatedAfter=2020-01-01T00:00:00Z");
     let token = tenant.agent_token();
-    let request = server.get(&target, &token);
-    let load = Load { server, request, connections: CALLERS, how: How::Once, pid: None };
+    let requests = vec![server.get(&target, &token)];
+    let load = Load { server, requests, connections: CALLERS, how: How::Once, pid: None };
     eventually("the gateway serves", || (gateway.call(&token).orders(US).status == 200).then_some(()));
 
     report.figure("callers", CALLERS as f64);
@@ -49,7 +49,7 @@ fn herd(house: &House, load: &Load, lwa: Fault, first_leaves: bool) -> anyhow::R
     house.amazon().switches().apply(change)?;
     let before = asked();
     if first_leaves {
-        let first = house.block_on(first(&load.server, &load.request))?;
+        let first = house.block_on(first(&load.server, &load.requests[0]))?;
         eventually("Login with Amazon was asked for the first caller", || (asked() > before).then_some(()));
         drop(first);
     }

@@ -53,6 +53,15 @@ impl Server {
         )
     }
 
+    /// A GET as browsers send it, by way of a proxy.
+    pub(crate) fn page(&self, target: &str, cookie: &str) -> String {
+        format!(
+            "GET {target} HTTP/1.1\r\nhost: {}\r\nuser-agent: openteam-bench\r\naccept: text/html\r\n\
+             cookie: {cookie}\r\nsec-fetch-site: same-origin\r\nx-forwarded-for: 192.0.2.1\r\n\r\n",
+            self.host
+        )
+    }
+
     /// A form as SP-API's clients post it to Login with Amazon.
     pub(crate) fn post_form(&self, target: &str, form: &str) -> String {
         format!(

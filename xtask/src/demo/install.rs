@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use cluster::Kubectl;
 use serde_json::{Value, json};
 
-use super::{CONNECTION, SYSTEM, TEAM, browser::Ports, place::Place};
+use super::{CONNECTION, SYSTEM, TEAM, browser::Ports, place::Place, rotation::control};
 use crate::{check::show, shell};
 
 /// Between the two parts that [`FROM_SECRET`] prints.
@@ -24,8 +24,6 @@ const FROM_SECRET: &str =
 pub(super) struct Amazon {
     seed: Seed,
     ca: String,
-    /// Refresh tokens that came by further consents.
-    consents: Vec<String>,
 }
 
 impl Amazon {
@@ -37,7 +35,6 @@ impl Amazon {
             ("client secret", secret.rsplit('.').next().unwrap_or(secret))
         });
         let tokens = self.seed.sellers.iter().map(|one| one.refresh_token.expose());
-        let tokens = tokens.chain(self.consents.iter().map(String::as_str));
         secrets.chain(tokens.map(|token| ("refresh token", token)))
     }
 
@@ -51,9 +48,11 @@ impl Amazon {
         self.seed.sellers.first().context("nobody sells")
     }
 
-    /// The seller gave one more refresh token.
-    pub(super) fn consented(&mut self, token: String) {
-        self.consents.push(token);
+    /// A seller of the same application whom nobody has connected.
+    pub(super) fn other_seller(&self) -> anyhow::Result<&Seller> {
+        let first = self.seller()?;
+        let mut others = self.seed.sellers.iter().skip(1);
+        others.find(|other| other.client_id == first.client_id).context("nobody else sells")
     }
 }
 
@@ -80,6 +79,8 @@ pub(super) fn install(kubectl: &Kubectl, ports: &Ports) -> anyhow::Result<Amazon
         kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
     }
     let amazon = amazon(kubectl)?;
+    kubectl.run(&["rollout", "status", "-n", "amazon", "deployment/amazon", "--timeout=180s"])?;
+    register(kubectl, &amazon, ports)?;
     let deployments = ["amazon", "mailbox", SYSTEM].map(|namespace| (namespace, "deployment"));
     for (namespace, kind) in deployments.into_iter().chain([(SYSTEM, "statefulset")]) {
         for name in kubectl.run(&["get", kind, "-n", namespace, "-o", "name"])?.lines() {
@@ -88,6 +89,18 @@ pub(super) fn install(kubectl: &Kubectl, ports: &Ports) -> anyhow::Result<Amazon
     }
     show(&kubectl.run(&["get", "pods", "-A"])?);
     Ok(amazon)
+}
+
+/// Tells Amazon where the application's sellers come back to, as its developer does in Amazon's own pages.
+fn register(kubectl: &Kubectl, amazon: &Amazon, ports: &Ports) -> anyhow::Result<()> {
+    let of = &amazon.seller()?.client_id;
+    let registration = json!({ "redirectUris": [redirect_uri(ports)], "cancelReturns": true });
+    control(kubectl, "switches", &json!({ "registrations": { of.as_str(): registration } }))?;
+    Ok(())
+}
+
+fn redirect_uri(ports: &Ports) -> String {
+    format!("{}/amazon/callback", ports.portal())
 }
 
 /// The mailbox's authority, and the Secret with its certificate, unless an earlier demo on this cluster made one.
@@ -145,7 +158,7 @@ fn overlay(ports: &Ports, mailbox_authority: &str) -> anyhow::Result<PathBuf> {
 fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
     let found = kubectl.run(&["get", "secret", "amazon", "-n", "amazon", "--ignore-not-found", "-o", FROM_SECRET])?;
     if let Some((seed, ca)) = found.split_once(SEPARATOR) {
-        return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned(), consents: Vec::new() });
+        return Ok(Amazon { seed: Seed::parse(seed)?, ca: ca.to_owned() });
     }
     let mut seed = Seed::made_up().context("sellers cannot be made up")?;
     // One to be connected by YAML, another by the portal; of one application.
@@ -165,7 +178,7 @@ fn amazon(kubectl: &Kubectl) -> anyhow::Result<Amazon> {
         },
     });
     kubectl.run_with(&["apply", "--server-side", "-f", "-"], &secret.to_string())?;
-    Ok(Amazon { seed, ca: authority.ca, consents: Vec::new() })
+    Ok(Amazon { seed, ca: authority.ca })
 }
 
 fn apply(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<()> {
@@ -206,8 +219,7 @@ pub(super) fn samples(place: &Place, amazon: &Amazon, ports: &Ports) -> anyhow::
             { "op": "replace", "path": "/spec/clientId", "value": application.client_id },
             { "op": "add", "path": "/spec/endpoints",
               "value": { "lwa": url, "sellingPartnerApi": url, "consent": ports.amazon(), "caBundle": amazon.ca } },
-            { "op": "add", "path": "/spec/redirectUri", "value": format!("{}/amazon/callback", ports.portal()) },
-            { "op": "add", "path": "/spec/loginUri", "value": format!("{}/amazon/login", ports.portal()) },
+            { "op": "add", "path": "/spec/redirectUri", "value": redirect_uri(ports) },
         ]).to_string() }),
         json!({ "target": { "kind": "AmazonConnection" }, "patch": json!([
             { "op": "add", "path": "/spec/sellingPartnerId", "value": seller.seller_id },

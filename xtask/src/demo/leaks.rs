@@ -32,13 +32,21 @@ pub(super) fn look(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
         for (name, text) in amazon.credentials() {
             secrets.push(Planted::new(name, text).at_home_in(&AMAZONS_OWN));
         }
-        let tokens = access_tokens(place)?;
+        for token in told(place, "consents")? {
+            secrets.push(Planted::new("refresh token", &token).at_home_in(&AMAZONS_OWN));
+        }
+        let codes = told(place, "codes")?;
+        if codes.is_empty() {
+            bail!("no seller has consented on Amazon's page");
+        }
+        secrets.extend(codes.iter().map(|code| Planted::new("authorization code", code)));
+        let tokens = told(place, "tokens")?;
         if tokens.is_empty() {
             bail!("Amazon handed out no access token, so that there is nothing to look for");
         }
         secrets.extend(tokens.iter().map(|token| Planted::new("access token", token)));
         println!(
-            "   | looked for: {} access tokens, {} refresh tokens and client secrets",
+            "   | looked for: {} access tokens, {} refresh tokens, codes and client secrets",
             tokens.len(),
             secrets.len() - tokens.len()
         );
@@ -110,14 +118,14 @@ fn collect(place: &Place, seen: &Path) -> anyhow::Result<String> {
     ))
 }
 
-/// What Amazon handed out so far.
-fn access_tokens(place: &Place) -> anyhow::Result<Vec<String>> {
+/// What Amazon handed out so far: `tokens`, `codes`, or by further `consents`.
+fn told(place: &Place, what: &str) -> anyhow::Result<Vec<String>> {
     let forward = PortForward::open(place.kubectl(), "amazon", "service/amazon", 8081)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let url = format!("http://{}/control/tokens", forward.address());
+    let url = format!("http://{}/control/{what}", forward.address());
     runtime
         .block_on(async { anyhow::Ok(reqwest::get(url).await?.json().await?) })
-        .context("the emulated Amazon's tokens")
+        .with_context(|| format!("the emulated Amazon's {what}"))
 }
 
 impl Place {

@@ -24,13 +24,12 @@ pub(super) fn rotate(place: &Place) -> anyhow::Result<()> {
 
 /// The seller consents again, and the new refresh token is sealed while the connection is still contained. Amazon accepts the
 /// old one all the same, until the seller ends it.
-pub(super) fn consent(place: &Place, amazon: &mut Amazon) -> anyhow::Result<()> {
+pub(super) fn consent(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
     let kubectl = place.kubectl();
     let seller = amazon.seller()?.clone();
     let answer = control(kubectl, "consents", &json!({ "seller": seller.seller_id }))?;
     let token = answer["refreshToken"].as_str().context("the emulated Amazon gave no refresh token")?.to_owned();
     let sealed = seal(place, &format!("amazonconnection/{TEAM}/{CONNECTION}"), &token)?;
-    amazon.consented(token);
     show(&format!("$ openteam seal --for amazonconnection/{TEAM}/{CONNECTION} < new-token | kubectl apply -f -"));
     show(&kubectl.run_with(&["apply", "-f", "-"], &sealed)?);
     wait(kubectl, "ConsentRequested=False")?;
@@ -67,7 +66,8 @@ fn wait(kubectl: &Kubectl, condition: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn control(kubectl: &Kubectl, what: &str, body: &Value) -> anyhow::Result<Value> {
+/// Asks the emulated Amazon's control API.
+pub(super) fn control(kubectl: &Kubectl, what: &str, body: &Value) -> anyhow::Result<Value> {
     let forward = PortForward::open(kubectl, "amazon", "service/amazon", 8081)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let url = format!("http://{}/control/{what}", forward.address());

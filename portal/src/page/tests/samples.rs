@@ -334,6 +334,7 @@ pub(super) fn tokens(texts: Texts) -> Tokens {
         ],
         may_issue: true,
         may_revoke_all: Some(3),
+        confirm: Field::default(),
     }
 }
 
@@ -363,12 +364,7 @@ fn token_new(texts: Texts) -> TokenNew {
                 selected: false,
             },
         ],
-        classes: vec![
-            class(OperationClass::Read, true),
-            class(OperationClass::Write, false),
-            class(OperationClass::Financial, false),
-            class(OperationClass::Restricted, false),
-        ],
+        classes: vec![class(OperationClass::Read, true), class(OperationClass::Financial, false)],
         lifetimes: vec![life("1h", "1 hour", false), life("8h", "8 hours", true), life("24h", "1 day", false)],
         limit: "24 hours".into(),
         ..TokenNew::default()
@@ -667,6 +663,10 @@ fn of_tokens(texts: Texts) -> Vec<Sample> {
     let empty = Tokens { tokens: vec![], may_revoke_all: None, ..tokens(texts) };
     vec![
         sample("tokens", &tokens(texts)),
+        sample(
+            "tokens-not-confirmed",
+            &Tokens { confirm: Field::wrong(texts("ac"), "Type acme to revoke all of them."), ..tokens(texts) },
+        ),
         sample("tokens-empty", &empty),
         sample("tokens-empty-viewer", &Tokens { may_issue: false, ..empty.clone() }),
         sample("token-new", &token_new(texts)),

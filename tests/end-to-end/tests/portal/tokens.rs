@@ -49,3 +49,34 @@ fn a_token_is_issued_used_listed_and_revoked() {
     assert_eq!(person.post(&format!("{team}/tokens/nightly/revoke"), &[]).status, StatusCode::SEE_OTHER);
     eventually("the token opens nothing", || (house.gateway(0).call(&token).orders(US).status == 403).then_some(()));
 }
+
+#[test]
+fn all_tokens_are_revoked_by_who_types_the_teams_name() {
+    let house = house();
+    let tenant = house.tenant("portal-revoke");
+    let person = house.person("192.0.2.81");
+    person.sign_in(&tenant.member(Role::Owner));
+    person.join("portal-revoke");
+    let team = "/teams/portal-revoke/portal-revoke";
+    for name in ["one", "two"] {
+        let fields = [
+            ("name", name),
+            ("connection", "portal-revoke-na"),
+            ("marketplaces.portal-revoke-na", US),
+            ("operations", "read"),
+            ("lifetime", "1h"),
+        ];
+        assert_eq!(person.post(&format!("{team}/tokens"), &fields).status, StatusCode::OK);
+    }
+    let left = || house.kubectl().run(&["get", "runtimetokens", "-n", "portal-revoke", "-o", "name"]).unwrap();
+    let all = format!("{team}/tokens/revoke-all");
+    for typed in [&[][..], &[("confirm", "portal")]] {
+        assert_eq!(person.post(&all, typed).status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(left().lines().count(), 2);
+    eventually("the portal has seen both", || {
+        person.get(&format!("{team}/tokens")).shown().contains("one of the 2").then_some(())
+    });
+    assert_eq!(person.post(&all, &[("confirm", "portal-revoke")]).status, StatusCode::SEE_OTHER);
+    assert_eq!(left(), "");
+}

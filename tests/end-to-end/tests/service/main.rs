@@ -5,6 +5,7 @@
 mod answers;
 mod client_secret;
 mod clients;
+mod consent;
 mod ending;
 mod evidence;
 mod incidents;
