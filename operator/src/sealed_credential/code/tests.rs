@@ -162,7 +162,7 @@ fn what_is_in_the_way_is_told_and_nothing_is_sent() {
         (Look::at(code(Way { contained: Some("by inc-7".into()), ..way() })), (Waiting, "Contained")),
         (Look::at(code(Way { seller: Some(OTHER.into()), ..way() })), (Refused, SELLER_MISMATCH)),
         // Whether a seller is connected elsewhere is not told to who has no consent of it.
-        (Look::at(elsewhere(Twin::Elsewhere)), (Exchanging, EXCHANGING)),
+        (Look::at(elsewhere(Twin::Elsewhere)), (Settled::Exchanging, EXCHANGING)),
         (Look::at(code(Way { reach: Err(state("ApplicationNotFound")), ..way() })), (Waiting, "ApplicationNotFound")),
         (
             Look::at(code(Way { client_secret: Err(state("ClientSecretMissing")), ..way() })),
