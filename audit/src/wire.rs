@@ -2,6 +2,8 @@
 //!
 //! All lines of a request are stored, in order and with consecutive sequences, or none is.
 
+pub mod reading;
+
 use serde::{Deserialize, Serialize};
 
 /// The path events are posted to.

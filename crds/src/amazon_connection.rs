@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, LocalReference, NamespacedReference, Operations};
+use crate::{Access, LocalReference, MailStatus, NamespacedReference, Operations};
 
 /// One of Amazon's three selling regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -173,34 +173,6 @@ pub struct Renewal {
     pub done_at: Option<Time>,
 }
 
-/// What became of a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ConsentMailState {
-    /// It is tried, or tried again.
-    Pending,
-    /// The server has taken it.
-    Sent,
-    /// It was given up.
-    Failed,
-}
-
-/// The mail by which the Team's contacts are asked for a consent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConsentMail {
-    /// Names it; one that was sent twice has it twice.
-    pub id: String,
-    /// Pending, Sent or Failed.
-    pub state: ConsentMailState,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// Why the last attempt failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_reason: Option<String>,
-    /// When that was.
-    pub at: Time,
-}
-
 /// When the refresh token that a rotation took out of use was last tried at Amazon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -256,7 +228,7 @@ pub struct AmazonConnectionStatus {
     pub renewal: Option<Renewal>,
     /// The mail about the last rotation or renewal, or that the seller took the authorization back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consent_mail: Option<ConsentMail>,
+    pub consent_mail: Option<MailStatus>,
     /// What was last tried of the refresh token that a rotation took out of use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_token: Option<OldToken>,

@@ -14,7 +14,10 @@ pub struct SignInCode {
     /// SHA-256 of what the browser that asked for it holds: in no other browser does it work.
     #[schemars(length(min = 64, max = 64))]
     pub browser: String,
-    /// Id of the known browser that asked for it; absent for all others, which share one.
+    /// The network that it was asked for from, as in `failures`.
+    #[schemars(length(max = 32))]
+    pub network: String,
+    /// Id of the known browser that asked for it; absent for all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub known: Option<String>,
@@ -28,12 +31,31 @@ pub struct SignInCode {
     pub tries_left: i64,
 }
 
+/// Wrong codes that were entered from one network by browsers that are not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkFailures {
+    /// The network, as a part of an HMAC-SHA-256 under the portal's key.
+    #[schemars(length(max = 32))]
+    pub network: String,
+    /// How many, in a row.
+    pub failures: i64,
+    /// Until when no code is taken from there, after too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<MicroTime>,
+    /// When the last one was entered.
+    pub at: MicroTime,
+}
+
 /// A mail with a code, remembered for an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SentCode {
     /// When it was asked for.
     pub at: MicroTime,
+    /// The network that it was asked for from, as in `failures`.
+    #[schemars(length(max = 32))]
+    pub network: String,
     /// Id of the known browser that asked for it; absent for all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -128,6 +150,10 @@ pub struct PendingConsent {
     /// The connection, in the Team's namespace.
     #[schemars(length(min = 1, max = 63))]
     pub connection: String,
+    /// Its UID, where it is there: no other of that name is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub connection_uid: Option<String>,
     /// Where that is not there yet: what is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<ConnectionDraft>,
@@ -160,18 +186,16 @@ pub struct PortalUserSpec {
     pub email: String,
     /// Codes that may still be entered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 64))]
     pub codes: Vec<SignInCode>,
     /// Codes that were asked for in the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub sent: Vec<SentCode>,
-    /// Wrong codes in a row, from browsers that are not known.
-    #[serde(default)]
-    pub failures: i64,
-    /// Until when such browsers are locked out, after too many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locked_until: Option<MicroTime>,
+    /// Wrong codes from browsers that are not known, by network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub failures: Vec<NetworkFailures>,
     /// Browsers that the person has signed in with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LocalReference, Scope};
+use crate::{LocalReference, MailStatus, Scope};
 
 /// A credential for the gateway, issued by a member of the Team.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,4 +55,8 @@ pub struct RuntimeTokenStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The mail to `issuedBy` that the token is about to end: once, when a fifth of its life is left or a day, whichever is
+    /// less. None is sent for a token that lives an hour or less, or that is no good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_mail: Option<MailStatus>,
 }

@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) authority: String,
     /// The gateway's address, as clients use it.
     pub(crate) gateway_url: String,
+    /// The portal's address, without a trailing slash.
+    pub(crate) portal_url: String,
     /// Whether applications may name other addresses than Amazon's.
     pub(crate) allow_endpoints: bool,
     pub(crate) amazon: amazon::PerBundle<Clients>,

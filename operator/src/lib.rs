@@ -20,6 +20,7 @@ mod dependents;
 mod error;
 mod incident;
 mod lease;
+mod mailing;
 mod metrics;
 mod runtime_token;
 mod sealed_credential;
@@ -253,6 +254,7 @@ async fn lead(
         leading_since: Timestamp::now(),
         authority: authority.pem().to_owned(),
         gateway_url,
+        portal_url: process.settings.portal_address(&process.namespace),
         allow_endpoints: arguments.allow_endpoints,
         amazon: amazon::PerBundle::new(amazon_connection::Clients::new),
         calls: amazon_connection::Calls::default(),

@@ -14,7 +14,7 @@ use crds::{
     SealedCredential, SealedCredentialState, SealedCredentialStatus, StoredCredential, StoredCredentialSpec,
     StoredRotation, Team,
     condition::{AUTHORIZED, is_true},
-    stored_credential_name,
+    goes_with, stored_credential_name,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -151,7 +151,8 @@ fn find_target(context: &Context, sealed: &SealedCredential) -> Option<Found> {
         }
         CredentialOwnerKind::AmazonConnection => {
             let connection = context.stores.connection(namespace, name);
-            let connection = read(connection.as_ref())?;
+            // What the portal sealed for one that had the name before goes with that one.
+            let connection = read(connection.as_ref()).filter(|it| goes_with(&sealed.metadata, &it.metadata))?;
             let team = context.stores.team(namespace, &connection.spec.team_ref.name);
             found(connection, team.as_deref(), || of_token(context, connection, team.as_deref().map(Resource::meta)))
         }

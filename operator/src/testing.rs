@@ -114,6 +114,7 @@ pub(crate) fn context(client: Client, stores: crate::stores::Stores) -> crate::c
         leading_since: Timestamp::now(),
         authority: String::new(),
         gateway_url: "https://gateway.example".to_owned(),
+        portal_url: "https://portal.example".to_owned(),
         allow_endpoints: false,
         amazon: amazon::PerBundle::new(crate::amazon_connection::Clients::new),
         calls: crate::amazon_connection::Calls::default(),

@@ -7,7 +7,10 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use access::Index;
 use audit::{Change, Entity, EntityChange, Kind, Name, ObjectName, Target};
 use crds::{MANAGED_BY, NamespacedReference, PORTAL};
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::{
     Api, Resource,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -61,6 +64,13 @@ pub(crate) fn made(name: &NamespacedReference) -> ObjectMeta {
         labels: Some([(MANAGED_BY.to_owned(), PORTAL.to_owned())].into()),
         ..ObjectMeta::default()
     }
+}
+
+/// The owner reference by which what belongs to an object goes with it, and with no other of its name.
+pub(crate) fn owned_by<K: Resource<DynamicType = ()>>(owner: &K) -> Option<Vec<OwnerReference>> {
+    let reference = owner.controller_owner_ref(&())?;
+    // Not blocking its deletion: that would need rights on its finalizers.
+    Some(vec![OwnerReference { block_owner_deletion: None, controller: None, ..reference }])
 }
 
 impl Portal {
@@ -123,14 +133,14 @@ impl Portal {
     }
 
     /// Contains: adds an incident to those that the object has, whatever came meanwhile. `newest` finds the object in an
-    /// index.
+    /// index. `false` where it was contained by that incident before.
     pub(crate) async fn contain<K>(
         &self,
         what: &'static str,
         object: &K,
         incident: &str,
         newest: impl Fn(&Index) -> Option<Arc<K>>,
-    ) -> Result<(), Refusal>
+    ) -> Result<bool, Refusal>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
@@ -140,7 +150,7 @@ impl Portal {
             let before = crds::annotation::incidents(&meta);
             let value = match &before {
                 None => incident.to_owned(),
-                Some(others) if others.iter().any(|other| other == incident) => return Ok(()),
+                Some(others) if others.iter().any(|other| other == incident) => return Ok(false),
                 Some(others) => format!("{},{incident}", others.join(",")),
             };
             let patch = json!({ "metadata": {
@@ -151,7 +161,7 @@ impl Portal {
             } });
             match self.patch(what, object, patch).await {
                 Err(refusal @ Refusal::Problem(Problem::Conflict { .. })) => last = refusal,
-                other => return other,
+                other => return other.map(|()| true),
             }
             // The watch brings what came in between in a moment.
             sleep(Duration::from_millis(100)).await;
@@ -177,7 +187,11 @@ impl Portal {
     }
 }
 
-async fn finish<T>(what: &'static str, work: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refusal> {
+/// Waits for the apiserver, so long as a person would.
+pub(crate) async fn finish<T>(
+    what: &'static str,
+    work: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Refusal> {
     match timeout(LIMIT, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(Refusal::api(what, &error)),

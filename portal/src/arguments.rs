@@ -14,6 +14,10 @@ pub struct Arguments {
     #[command(flatten)]
     pub(crate) recorder: RecorderAddress,
 
+    /// How many replicas the recorder's StatefulSet has: the activity page has the journals of all.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) recorder_replicas: u32,
+
     /// Where to serve people, over TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     pub(crate) listen: SocketAddr,

@@ -30,6 +30,8 @@ use crate::{
 
 /// How often a page that follows is told that it is still being told.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often it is looked what there is to tell, at most.
+const AT_MOST_EVERY: Duration = Duration::from_millis(200);
 /// How long a page is followed at most; it asks anew by itself.
 const FOLLOWED: Duration = Duration::from_secs(15 * 60);
 /// How often what ends by time alone is looked at.
@@ -162,6 +164,7 @@ struct Followed {
     last: Option<String>,
     until: tokio::time::Instant,
     _counted: crate::metrics::Following,
+    _place: crate::pace::Place,
 }
 
 impl Followed {
@@ -197,6 +200,8 @@ impl Followed {
             if over {
                 return None;
             }
+            // However much changes in the cluster, a person reads no faster.
+            tokio::time::sleep(AT_MOST_EVERY).await;
             let shutdown = self.portal.shutdown.clone();
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
@@ -212,6 +217,8 @@ impl Followed {
 /// `GET …/connections/{name}/events` (HTML Standard, server-sent events).
 pub(crate) fn events(ask: &Ask, membership: &Membership, name: &str) -> Result<Response<Body>, Refusal> {
     let (connection, _) = own(ask, membership, name)?;
+    let place = ask.portal.paces.follow(&membership.visitor.name);
+    let place = place.ok_or(Refusal::Problem(Problem::TooMany { seconds: Some(5) }))?;
     let followed = Followed {
         portal: ask.portal.clone(),
         membership: membership.clone(),
@@ -221,6 +228,7 @@ pub(crate) fn events(ask: &Ask, membership: &Membership, name: &str) -> Result<R
         last: None,
         until: tokio::time::Instant::now() + FOLLOWED,
         _counted: ask.portal.counts.follows(),
+        _place: place,
     };
     let sse = Sse::new(stream::unfold(followed, Followed::next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(sse.into_response())
@@ -280,7 +288,7 @@ pub(crate) async fn paste(
 ) -> Result<Response<Body>, Refusal> {
     let (name, connection) = own(ask, membership, name)?;
     free(ask, &name, &connection)?;
-    let sealed = match consent::seal(ask, &name, CredentialField::RefreshToken, form.one("token")).await? {
+    let mut sealed = match consent::seal(ask, &name, CredentialField::RefreshToken, form.one("token")).await? {
         Some(sealed) => sealed,
         None => {
             let token = Some(consent::NO_TOKEN.to_owned());
@@ -291,6 +299,7 @@ pub(crate) async fn paste(
     let uid = connection.metadata.uid.as_deref();
     let event = act::event(Kind::AmazonConnection, &name, uid, &membership.team.name, change)?;
     ask.portal.recorded(event).await?;
+    sealed.metadata.owner_references = act::owned_by(&*connection);
     ask.portal.create("give a token", &sealed).await?;
     Ok(back(membership, &name, "pasted"))
 }

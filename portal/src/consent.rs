@@ -37,7 +37,7 @@ use crate::{
     connections,
     keys::{Keys, Purpose, TAG_BYTES, random},
     page::{ConsentProblem, ConsentReturn, Problem, Shell},
-    portal::{Ask, Portal, Visitor},
+    portal::{Ask, Membership, Portal, Visitor},
     shown, sign_in,
 };
 
@@ -145,6 +145,8 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
         return Ok(problem(shell(), ConsentProblem::Foreign, None));
     };
     let (state, session) = (state.hash(), &visitor.session.id);
+    // It may have been begun at another replica, a moment ago.
+    portal.users.read(&visitor.name).await?;
     let back = portal.users.change(&visitor.name, |spec| take(spec, &state, session, ask.now)).await?;
     let pending = match back.unwrap_or(Back::Foreign) {
         Back::Pending(pending) => pending,
@@ -168,16 +170,12 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
         return Ok(problem(shell(), ConsentProblem::Malformed, Some(again(&pending))));
     }
     // Membership, role and objects as they are now, not as they were when the person left.
-    let membership = portal.membership(&ask.index, visitor, &pending.team).ok_or(Refusal::NotFound)?;
-    if !membership.may(access::Action::Connect) {
-        let wanted = "connect a seller";
-        return Err(Refusal::Problem(crate::tokens::forbidden(&membership, wanted, access::Action::Connect)));
-    }
+    let membership = connecting(ask, visitor, &pending.team)?;
     let name = NamespacedReference { namespace: pending.team.namespace.clone(), name: pending.connection.clone() };
     let existing = ask.index.connections.get(&name).and_then(access::Entry::read);
     if let Some(connection) = existing {
         // Of this name somebody has made another one meanwhile.
-        if pending.draft.is_some() || connection.spec.application_ref != pending.application {
+        if pending.draft.is_some() || connection.metadata.uid != pending.connection_uid {
             returned(ask, visitor, &pending, Some(Reason::new("ConnectionChanged")));
             let text =
                 "Somebody made another connection of this name meanwhile. Nothing was stored; start again.".to_owned();
@@ -200,14 +198,33 @@ pub(crate) async fn callback(ask: &Ask, visitor: Option<&Visitor>) -> Result<Res
     let team = &membership.team.name;
     let event = |change| act::event(Kind::AmazonConnection, &name, None, team, change);
     portal.recorded(event(Change::ConsentReturnedBy(visitor.requester(ask), None))?).await?;
-    if existing.is_none() {
-        let draft = pending.draft.clone().ok_or(Refusal::NotFound)?;
-        portal.recorded(event(Change::CreatedBy(visitor.requester(ask)))?).await?;
-        let connection = connection(&name, team, &pending.application, draft, Some(seller));
-        portal.create("connect a seller", &connection).await?;
-    }
+    sealed.metadata.owner_references = match existing {
+        Some(connection) => act::owned_by(&**connection),
+        None => {
+            let draft = pending.draft.clone().ok_or(Refusal::NotFound)?;
+            portal.recorded(event(Change::CreatedBy(visitor.requester(ask)))?).await?;
+            let connection = connection(&name, team, &pending.application, draft, Some(seller));
+            act::owned_by(&portal.create("connect a seller", &connection).await?)
+        }
+    };
     portal.create("give Amazon's answer to the operator", &sealed).await?;
     Ok(see_other(&format!("{}/connections/{}", membership.path(), name.name)))
+}
+
+/// Somebody's place in a Team in which they may connect sellers.
+fn connecting(ask: &Ask, visitor: &Visitor, team: &NamespacedReference) -> Result<Membership, Refusal> {
+    let membership = ask.portal.membership(&ask.index, visitor, team).ok_or(Refusal::NotFound)?;
+    if !membership.is_accepted() {
+        return Err(Refusal::NotFound);
+    }
+    if !membership.may(access::Action::Connect) {
+        return Err(Refusal::Problem(crate::tokens::forbidden(
+            &membership,
+            "connect a seller",
+            access::Action::Connect,
+        )));
+    }
+    Ok(membership)
 }
 
 /// What the operator would refuse, told before anything is made.
@@ -232,9 +249,12 @@ fn refused(
         (None, None) => return None,
     };
     let (other, connection) = access::same_seller(&ask.index, &pending.application, region, sandbox, seller, name)?;
-    let path = || format!("/teams/{}/{}/connections/{}", other.namespace, connection.spec.team_ref.name, other.name);
-    let theirs = other.namespace == name.namespace && connection.spec.team_ref.name == pending.team.name;
-    let other = theirs.then(|| (shown::connection_name(connection), path()));
+    // Of others nothing is told before Amazon has shown that the seller really consented.
+    if other.namespace != name.namespace || connection.spec.team_ref.name != pending.team.name {
+        return None;
+    }
+    let path = format!("/teams/{}/{}/connections/{}", other.namespace, connection.spec.team_ref.name, other.name);
+    let other = Some((shown::connection_name(connection), path));
     Some(ConsentProblem::Duplicate { seller: seller.to_owned(), other })
 }
 
@@ -332,7 +352,7 @@ pub(crate) async fn seal(
 /// The public key that inputs are sealed with now.
 async fn sealing_key(portal: &Portal) -> Result<PublicKey, Refusal> {
     let maps: Api<ConfigMap> = Api::namespaced(portal.client.clone(), &portal.namespace);
-    let map = maps.get_opt(SEALING_KEYS).await.map_err(|error| Refusal::api("read the sealing keys", &error))?;
+    let map = act::finish("read the sealing keys", maps.get_opt(SEALING_KEYS)).await?;
     let data = map.and_then(|map| map.data).unwrap_or_default();
     let key = data.get("current").and_then(|id| PublicKey::from_entry(id, data.get(id)?).ok());
     key.ok_or_else(|| {
@@ -381,6 +401,7 @@ mod tests {
             team: NamespacedReference { namespace: "acme".into(), name: "acme".into() },
             application: NamespacedReference { namespace: "acme".into(), name: "app".into() },
             connection: "na".into(),
+            connection_uid: None,
             draft: None,
             redirect_uri: None,
         }

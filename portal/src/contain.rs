@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{Action, Entry, Index};
-use audit::{Change, EntityChange, Kind, Name};
+use audit::{Change, Kind, Name};
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -17,7 +17,7 @@ use crate::{
     act,
     answer::{Refusal, page, page_with, see_other},
     connections,
-    page::{Contain, Field, When},
+    page::{Contain, Field, Problem, When},
     portal::{Ask, Fields, Membership, Portal},
     shown, tokens,
 };
@@ -142,9 +142,13 @@ fn form_page(ask: &Ask, membership: &Membership, what: &What) -> Contain {
     }
 }
 
-/// A name for an incident that has none yet.
+/// A name for an incident that has none yet; two Teams' are never the same by accident.
 fn proposed(now: Timestamp) -> String {
-    now.strftime("inc-%Y%m%d-%H%M").to_string()
+    let day = now.strftime("inc-%Y%m%d");
+    match crate::sign_in::random_id() {
+        Ok(id) => format!("{day}-{}", &id[..6]),
+        Err(_) => day.to_string(),
+    }
 }
 
 /// `POST …/contain`.
@@ -168,65 +172,91 @@ pub(crate) async fn contain(
         return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &again, &Vec::new()));
     }
     let portal = &ask.portal;
-    match what {
+    let done = match what {
         What::Team => {
             let newest = |index: &Index| index.teams.get(&membership.team).and_then(Entry::read).cloned();
-            portal.contain("contain a Team", &*membership.object, &incident, newest).await?;
+            portal.contain("contain a Team", &*membership.object, &incident, newest).await
         }
         What::Connection(name, connection) => {
             let newest = |index: &Index| index.connections.get(name).and_then(Entry::read).cloned();
-            portal.contain("contain a connection", &**connection, &incident, newest).await?;
+            portal.contain("contain a connection", &**connection, &incident, newest).await
         }
         What::Token(name, token) => {
             let newest = |index: &Index| index.runtime_tokens.get(name).and_then(Entry::read).cloned();
-            portal.contain("contain a token", &**token, &incident, newest).await?;
+            portal.contain("contain a token", &**token, &incident, newest).await
         }
+    };
+    match done {
+        Ok(true) => {}
+        Ok(false) => return Ok(see_other(&format!("{}?done=contained", what.paths(membership).1))),
+        // It may have happened all the same: what the record says of it is true of who asked for it.
+        Err(refusal @ Refusal::Unavailable) => {
+            record(ask, membership, what, &incident)?;
+            return Err(refusal);
+        }
+        Err(refusal) => return Err(refusal),
     }
+    record(ask, membership, what, &incident)?;
     let name = what.name(membership);
-    let incidents = Name::parse(&incident).into_iter().collect();
-    let change = Change::ContainedBy(membership.visitor.requester(ask), incidents);
-    let event: EntityChange = act::event(what.kind(), name, what.uid(membership), &membership.team.name, change)?;
-    portal.recorder.record_later(event);
     tracing::warn!(kind = what.kind_name(), object = %name, incident, "contained in the portal");
     let note = IncidentNote {
         time: Time(ask.now),
         author: membership.visitor.email.clone(),
         text: format!("{} {why}", mark(what.kind_name(), name)).trim().to_owned(),
     };
-    portal.note(&incident, &why, note).await;
+    portal.note(&incident, &why, note, &membership.team.namespace).await;
     let (_, back) = what.paths(membership);
     Ok(see_other(&format!("{back}?done=contained")))
+}
+
+/// Records who contained what. Nothing waits for it.
+fn record(ask: &Ask, membership: &Membership, what: &What, incident: &str) -> Result<(), Refusal> {
+    let incidents = Name::parse(incident).into_iter().collect();
+    let change = Change::ContainedBy(membership.visitor.requester(ask), incidents);
+    let name = what.name(membership);
+    let event = act::event(what.kind(), name, what.uid(membership), &membership.team.name, change)?;
+    ask.portal.recorder.record_later(event);
+    Ok(())
 }
 
 impl Portal {
     /// Writes who contained, and why, into the Incident, which the operator may be making at this moment. It is no part of
     /// containing: without it the record still knows.
-    async fn note(&self, name: &str, why: &str, note: IncidentNote) {
+    ///
+    /// Not into one that is about other namespaces: whoever may contain here may name any incident, and its notes only grow.
+    async fn note(&self, name: &str, why: &str, note: IncidentNote, namespace: &str) {
         let api: Api<Incident> = Api::namespaced(self.client.clone(), &self.namespace);
         for _ in 0..5 {
-            let written = match api.get_opt(name).await {
+            let written = match act::finish("read an Incident", api.get_opt(name)).await {
+                Ok(Some(incident)) if !is_of(&incident, namespace) => return,
                 Ok(None) => {
                     let title = why.lines().next().map(|line| line.chars().take(200).collect::<String>());
                     let title = title.filter(|title| !title.is_empty());
                     let spec = IncidentSpec { title, notes: vec![note.clone()], ..IncidentSpec::default() };
-                    api.create(&PostParams::default(), &Incident::new(name, spec)).await
+                    act::finish("note", api.create(&PostParams::default(), &Incident::new(name, spec))).await
                 }
                 Ok(Some(mut incident)) => {
                     incident.spec.notes.push(note.clone());
-                    api.replace(name, &PostParams::default(), &incident).await
+                    act::finish("note", api.replace(name, &PostParams::default(), &incident)).await
                 }
                 Err(error) => Err(error),
             };
             match written {
                 Ok(_) => return,
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
-                Err(error) => {
-                    tracing::warn!(incident = name, error = crate::answer::chain(&error), "no note in the Incident");
-                    return;
-                }
+                Err(Refusal::Problem(Problem::Conflict { .. })) => {}
+                Err(refusal) => return tracing::warn!(incident = name, %refusal, "no note in the Incident"),
             }
         }
     }
+}
+
+/// Notes of the portal's that an Incident takes; there is room for others'.
+const MOST_NOTES: usize = 50;
+
+/// Whether an Incident is about this namespace alone, and has room.
+fn is_of(incident: &Incident, namespace: &str) -> bool {
+    let targets = incident.status.iter().flat_map(|status| &status.targets);
+    targets.into_iter().all(|target| target.namespace == namespace) && incident.spec.notes.len() < MOST_NOTES
 }
 
 /// Whether anything above a connection, or itself, is contained.

@@ -86,7 +86,9 @@ async fn answer(portal: &Arc<Portal>, route: Route, request: Request) -> Respons
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
     };
-    let visitor = match portal.visitor(&ask.headers, ask.now).await {
+    // A page that follows asks by itself.
+    let counts = !matches!(route, Route::Team(_, TeamRoute::Connection(_, ConnectionRoute::Events)));
+    let visitor = match portal.visitor(&ask.headers, ask.now, counts).await {
         Ok(visitor) => visitor,
         Err(refusal) => return refused(refusal, Shell::default(), None),
     };
@@ -214,14 +216,18 @@ async fn member(
     use ConnectionRoute as C;
     let post = *method == Method::POST;
     let uid = membership.object.metadata.uid.as_deref();
-    if *route != TeamRoute::Accept
-        && !membership.visitor.has_accepted(&membership.team, uid)
-        && !accepted_elsewhere(ask, membership, uid).await?
-    {
+    if *route != TeamRoute::Accept && !membership.is_accepted() && !accepted_elsewhere(ask, membership, uid).await? {
         return Ok(if post { see_other(&membership.path()) } else { team::acceptance(ask, membership) });
     }
     if !membership.may(action) {
         return Err(Refusal::Problem(tokens::forbidden(membership, wanted(action), action)));
+    }
+    // Containing and revoking are never too much.
+    if post
+        && !matches!(action, access::Action::Contain | access::Action::RevokeTokens)
+        && !ask.portal.paces.may_change(&membership.visitor.name)
+    {
+        return Err(Refusal::Problem(Problem::TooMany { seconds: Some(30) }));
     }
     match route {
         TeamRoute::Overview => Ok(team::overview(ask, membership)),

@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Browser,
     /// The `state` of a consent.
     Consent,
+    /// A network, in a PortalUser.
+    Network,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Login => b"login\0",
             Self::Browser => b"browser\0",
             Self::Consent => b"consent\0",
+            Self::Network => b"network\0",
         }
     }
 }
@@ -91,6 +94,11 @@ impl Keys {
         mac.finalize().into_bytes().into()
     }
 
+    /// What stands for a network in a PortalUser.
+    pub(crate) fn network(&self, network: std::net::IpAddr) -> String {
+        HEXLOWER.encode(&self.mac(Purpose::Network, network.to_string().as_bytes())[..NAME_BYTES])
+    }
+
     /// The name of the PortalUser of an address in lower case: nobody finds an address by it, or a name for one.
     pub(crate) fn user_name(&self, email: &str) -> String {
         HEXLOWER.encode(&self.mac(Purpose::UserName, email.as_bytes())[..NAME_BYTES])
@@ -130,7 +138,7 @@ mod tests {
     fn nothing_made_for_one_purpose_serves_another() {
         use Purpose::*;
         let keys = Keys::of(1);
-        let all = [UserName, Code, Session, Login, Browser, Consent].map(|purpose| keys.mac(purpose, b"same"));
+        let all = [UserName, Code, Session, Login, Browser, Consent, Network].map(|purpose| keys.mac(purpose, b"same"));
         for (at, one) in all.iter().enumerate() {
             assert!(all[at + 1..].iter().all(|other| other != one));
         }

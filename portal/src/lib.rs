@@ -17,6 +17,7 @@ mod keys;
 mod metrics;
 mod network;
 mod origin;
+mod pace;
 pub mod page;
 mod portal;
 mod route;

@@ -1,6 +1,6 @@
 //! Where a request comes from.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 
@@ -17,7 +17,13 @@ pub(crate) fn client(connection: IpAddr, headers: &HeaderMap, proxies: usize) ->
     let mut told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     // With fewer entries than there are proxies somebody went around one: then the connection is all there is to go by.
     let entry = told.nth(proxies - 1).and_then(|entry| std::str::from_utf8(entry).ok());
-    entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or(connection)
+    entry.and_then(|entry| address(entry.trim())).unwrap_or(connection)
+}
+
+/// An address as proxies write it: by itself, in brackets, with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.trim_matches(['[', ']']).parse().ok().or_else(with_port)
 }
 
 /// The network an address is in, which limits are for: an IPv4 address by itself, the /64 of an IPv6 one.
@@ -31,7 +37,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// As a person is shown it, and the record tells it: an IPv4 /24, an IPv6 /48.
+/// As a person is shown it: an IPv4 /24, an IPv6 /48.
 pub(crate) fn coarse(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("{}/24", Ipv4Addr::from(u32::from(address) >> 8 << 8)),
@@ -60,6 +66,9 @@ mod tests {
             (&["nonsense"], 1, "10.0.0.9"),
             (&[""], 1, "10.0.0.9"),
             (&["2001:db8::1"], 1, "2001:db8::1"),
+            (&["[2001:db8::1]"], 1, "2001:db8::1"),
+            (&["[2001:db8::1]:443"], 1, "2001:db8::1"),
+            (&["198.51.100.7:4711"], 1, "198.51.100.7"),
         ] {
             let headers = lines.iter().map(|line| (X_FORWARDED_FOR, line.parse().unwrap())).collect();
             assert_eq!(client(connection, &headers, proxies).to_string(), expected, "{lines:?} {proxies}");

@@ -46,7 +46,7 @@ pub use security::{Fact, Security};
 pub use security_txt::security_txt;
 pub use sessions::{SessionRow, Sessions};
 pub use shell::{Banner, Place, Shell, TeamLink};
-pub use sign_in::{Limited, SignIn, SignInCode, Why};
+pub use sign_in::{Limited, SignIn, SignInCode};
 pub use team::{ConnectionRow, EndingToken, NextStep, TeamPage};
 pub use teams::{Accept, NoTeam, TeamRow, Teams};
 pub use token_issued::TokenIssued;

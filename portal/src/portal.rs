@@ -17,7 +17,9 @@ use crate::{
     inputs::Inputs,
     keys::{Keys, hash},
     metrics::Counts,
-    network, session,
+    network,
+    pace::Paces,
+    session,
     sign_in::{Door, Post},
     users::Users,
 };
@@ -44,6 +46,7 @@ pub(crate) struct Portal {
     pub(crate) users: Arc<Users>,
     pub(crate) door: Door,
     pub(crate) post: Post,
+    pub(crate) paces: Paces,
     pub(crate) policies: Arc<Policies>,
     pub(crate) recorder: Recorder,
     pub(crate) activity: crate::activity::Source,
@@ -122,6 +125,11 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    /// Whether the person has accepted it.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.visitor.has_accepted(&self.team, self.object.metadata.uid.as_deref())
+    }
+
     pub(crate) fn may(&self, action: access::Action) -> bool {
         access::may(self.role, action)
     }
@@ -138,7 +146,13 @@ impl Membership {
 
 impl Portal {
     /// Who a request's cookie says is signed in, if the session lives. A person whose PortalUser is contained is nobody.
-    pub(crate) async fn visitor(&self, headers: &HeaderMap, now: Timestamp) -> Result<Option<Visitor>, Refusal> {
+    /// A use counts where `counts` says so: not what a page does by itself.
+    pub(crate) async fn visitor(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+        counts: bool,
+    ) -> Result<Option<Visitor>, Refusal> {
         let Some(cookie) = SessionCookie::of(headers, &self.keys) else { return Ok(None) };
         let secret = hash(&cookie.secret);
         let find = |user: Arc<PortalUser>| {
@@ -154,7 +168,7 @@ impl Portal {
         if crds::annotation::incidents(&user.metadata).is_some() {
             return Ok(None);
         }
-        if session::is_due(&session, now) {
+        if counts && session::is_due(&session, now) {
             let (users, name, id) = (self.users.clone(), user.name_any(), session.id.clone());
             // Nothing waits for it: a use that is not kept ends a session a minute early.
             tokio::spawn(async move {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use process::{
     certificate::RoleCertificate,
+    journals::Journals,
     mail::Mailer,
     policies::Policies,
     probes, record, serve,
@@ -24,6 +25,7 @@ use crate::{
     inputs::Inputs,
     keys::{Keys, KeysError},
     metrics::Counts,
+    pace::Paces,
     portal::Portal,
     session,
     sign_in::{self, Door, Post},
@@ -101,6 +103,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let transport = record::https(namespace, address, certificate.clone());
     let (recorder, delivery) = record::connect(Role::Portal, pod, namespace, address, transport, &process.metrics);
     let delivery = tokio::spawn(delivery.run());
+    let clients = record::clients(namespace, address, certificate.clone());
+    let journals = Journals::new(&address.base(namespace), namespace, arguments.recorder_replicas, clients);
     let (door, requests) = Door::new();
     let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     if !mailer.is_configured() {
@@ -122,9 +126,10 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         users,
         door,
         post: Post::new(mailer),
+        paces: Paces::default(),
         policies: policies.clone(),
         recorder: recorder.clone(),
-        activity: activity::Source,
+        activity: activity::Source::new(journals),
         counts: Counts::new(&process.metrics),
         shutdown: process.shutdown.clone(),
     });
@@ -168,6 +173,7 @@ fn router(portal: Arc<Portal>) -> Router {
 async fn tidy(portal: &Portal) {
     loop {
         sleep(TIDY_EVERY).await;
+        portal.paces.forget_old();
         let Ok(index) = portal.index() else { continue };
         let now = Timestamp::now();
         for user in portal.users.all() {

@@ -47,6 +47,9 @@ fn flash(done: &str) -> Option<Status> {
         "contained" => (Tone::Warn, "Contained. Nothing under it works any more."),
         "revoked" => (Tone::Good, "Revoked. It opens nothing any more."),
         "revoked-all" => (Tone::Good, "All tokens are revoked."),
+        "revoked-ours" => {
+            (Tone::Warn, "All tokens that were issued here are revoked. Those that came by YAML still work.")
+        }
         "deleted" => (Tone::Good, "Deleted."),
         _ => return None,
     };
@@ -67,7 +70,10 @@ pub(crate) fn place(membership: &Membership) -> Place {
         name: membership.team.name.clone(),
         display_name: membership.display_name(),
         role: role(membership.role).to_owned(),
-        may_contain: crate::contain::may(membership, crds::annotation::incidents(&membership.object.metadata).is_some()),
+        may_contain: crate::contain::may(
+            membership,
+            crds::annotation::incidents(&membership.object.metadata).is_some(),
+        ),
     }
 }
 
@@ -197,7 +203,8 @@ fn banner(ask: &Ask, what: String, kind: &str, name: &NamespacedReference, incid
         who: note.map(|(note, _)| note.author.clone()),
         when: note.map(|(note, _)| note.time.0).or_else(|| Some(target?.contained_at.0)).map(When),
         incidents: incidents.join(", "),
-        why: why.or_else(|| known.as_ref()?.spec.title.clone()),
+        // Not its title: an Incident may be about others too.
+        why,
         contact: ask.portal.contact.as_ref().map(ToString::to_string),
     }
 }
@@ -474,8 +481,10 @@ mod tests {
         let behind = connection(&[State::no(READY, "CredentialMissing", "")]);
         assert_eq!(told(&behind, Some(&accepted)), ("Verifying".into(), vec![Done, Done, Now, Later], true));
         assert_eq!(told(&behind, None).0, "Waits for consent");
-        let accepted =
-            Input { created: Timestamp::UNIX_EPOCH - LOOKED_AT_WITHIN, ..code(Some(SealedCredentialState::Accepted), "") };
+        let accepted = Input {
+            created: Timestamp::UNIX_EPOCH - LOOKED_AT_WITHIN,
+            ..code(Some(SealedCredentialState::Accepted), "")
+        };
         assert_eq!(told(&behind, Some(&accepted)).0, "Waits for consent", "it is lost again");
         let revoked = connection(&[
             State::no(AUTHORIZED, "AuthorizationRevoked", ""),

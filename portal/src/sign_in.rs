@@ -38,7 +38,7 @@ use crate::{
     cookie::{BrowserCookie, LoginCookie, SessionCookie},
     keys::{hash, random},
     network,
-    page::{Field, Limited, Shell, SignIn, SignInCode, Why},
+    page::{Field, Limited, Shell, SignIn, SignInCode},
     portal::{Ask, Fields, Portal, browser_of},
     session::{self, ABSOLUTE},
 };
@@ -126,9 +126,13 @@ pub(crate) fn request(ask: &Ask, form: &Fields) -> Result<Response<Body>, Refusa
     };
     let email = address.as_str().to_lowercase();
     let known = known_browser(portal, ask, &email);
-    if known.is_none() && !portal.door.limits.may_ask(network::network(ask.from)) {
+    let may = match &known {
+        Some(browser) => portal.door.limits.may_ask_again(browser),
+        None => portal.door.limits.may_ask(network::network(ask.from)),
+    };
+    if !may {
         portal.door.stranger(ask.from, "TooManyCodes");
-        return Ok(limited(portal, Why::TooMany, Some(60)));
+        return Ok(limited(portal));
     }
     let secret = random()?;
     let request = Request { email: email.clone(), browser: hash(&secret), known, from: ask.from };
@@ -176,7 +180,7 @@ pub(crate) async fn enter(ask: &Ask, form: &Fields) -> Result<Response<Body>, Re
     };
     if !portal.door.limits.may_try(network::network(ask.from)) {
         portal.door.stranger(ask.from, "TooManyTries");
-        return Ok(limited(portal, Why::TooMany, Some(10)));
+        return Ok(limited(portal));
     }
     let signed = sign_in(ask, &login, &code).await;
     sleep_until(answer_at).await;
@@ -203,7 +207,8 @@ async fn sign_in(
     let browser = hash(&login.secret);
     let kept = code.hash(&portal.keys, &browser);
     let is_member = !access::memberships(&ask.index, &login.email).is_empty();
-    let contained = portal.users.get(&name).is_some_and(|user| crds::annotation::incidents(&user.metadata).is_some());
+    // By address: under other keys of the portal's the person would have another name.
+    let contained = portal.users.is_contained(&login.email);
     if !is_member || contained {
         portal.door.stranger(ask.from, if contained { "Contained" } else { "NotAMember" });
         return Ok(None);
@@ -212,13 +217,14 @@ async fn sign_in(
     let (session_hash, browser_hash) = (hash(&session_secret), hash(&browser_secret));
     let (session_id, browser_id) = (&id(&session_hash), &id(&browser_hash));
     let before = known_browser(portal, ask, &login.email);
-    // Whoever was signed in here is not any more.
+    // The session that the person had here ends with the new one.
     let old = SessionCookie::of(&ask.headers, &portal.keys).filter(|old| old.user == name).map(|old| hash(&old.secret));
     let (label, network) = (browser_of(&ask.headers), network::coarse(ask.from));
-    let tried = portal
+    let from = portal.keys.network(network::network(ask.from));
+    let changed = portal
         .users
         .change(&name, |spec| {
-            let tried = plan::enter(spec, &browser, &kept, ask.now);
+            let tried = plan::enter(spec, &browser, &from, &kept, ask.now);
             if tried == Tried::Right {
                 spec.sessions.retain(|session| Some(&session.hash) != old.as_ref());
                 let new = session::New { id: session_id, hash: &session_hash };
@@ -228,8 +234,15 @@ async fn sign_in(
             }
             tried
         })
-        .await?
-        .unwrap_or(Tried::NoCode);
+        .await;
+    let tried = match changed {
+        Ok(tried) => tried.unwrap_or(Tried::NoCode),
+        // An answer of its own would tell that there was something to write.
+        Err(error) => {
+            tracing::warn!(error = crate::answer::chain(&error), "a code could not be looked at");
+            return Ok(None);
+        }
+    };
     let person = ask.person(&login.email);
     let event = |step| SignInEvent { person: person.clone(), step };
     let failed = |reason| portal.recorder.record_later(event(Step::LogonFailed(Reason::new(reason))));
@@ -277,17 +290,14 @@ pub(crate) async fn out(ask: &Ask, visitor: &crate::portal::Visitor) -> Result<R
     Ok(response)
 }
 
-/// Looks requests up and mails codes, until the door is gone.
-pub(crate) async fn serve(portal: Arc<Portal>, mut requests: Requests) {
-    loop {
-        let request = tokio::select! {
-            // Known browsers first.
-            biased;
-            Some(request) = requests.known.recv() => request,
-            Some(request) = requests.others.recv() => request,
-            else => return,
-        };
-        if let Err(error) = look_up(&portal, &request).await {
+/// Looks requests up and mails codes, until the door is gone. Those of known browsers wait for no others.
+pub(crate) async fn serve(portal: Arc<Portal>, requests: Requests) {
+    tokio::join!(lane(&portal, requests.known), lane(&portal, requests.others));
+}
+
+async fn lane(portal: &Arc<Portal>, mut requests: Receiver<Request>) {
+    while let Some(request) = requests.recv().await {
+        if let Err(error) = look_up(portal, &request).await {
             tracing::warn!(error = crate::answer::chain(&error), "a sign-in code was not made");
         }
     }
@@ -304,15 +314,16 @@ async fn look_up(portal: &Arc<Portal>, request: &Request) -> Result<(), Refusal>
     let code = Code::new()?;
     let kept = code.hash(&portal.keys, &request.browser);
     let now = Timestamp::now();
-    let known = request.known.as_deref();
-    let asked = portal.users.change(&name, |spec| plan::ask(spec, &request.browser, known, &kept, now)).await?;
+    let network = portal.keys.network(network::network(request.from));
+    let from = plan::From { browser: &request.browser, known: request.known.as_deref(), network: &network };
+    let asked = portal.users.change(&name, |spec| plan::ask(spec, &from, &kept, now)).await?;
     let person = audit::Person {
         address: portal.keys.digests.email(&request.email),
         source: audit::Source::Address(request.from),
     };
     let step = match asked {
         Some(Asked::Mail) => {
-            post::code(portal, &request.email, &code);
+            post::code(portal, &request.email, &code, request.known.is_some());
             Step::CodeAsked
         }
         Some(Asked::Locked) => Step::CodeRefused(Reason::new("Locked")),
@@ -323,9 +334,9 @@ async fn look_up(portal: &Arc<Portal>, request: &Request) -> Result<(), Refusal>
     Ok(())
 }
 
-fn limited(portal: &Portal, why: Why, minutes: Option<u32>) -> Response<Body> {
+fn limited(portal: &Portal) -> Response<Body> {
     let contact = portal.contact.as_ref().map(ToString::to_string);
-    page_with(StatusCode::TOO_MANY_REQUESTS, &Limited { shell: Shell::default(), why, minutes, contact }, &Vec::new())
+    page_with(StatusCode::TOO_MANY_REQUESTS, &Limited { shell: Shell::default(), contact }, &Vec::new())
 }
 
 /// Names a session or a browser: a part of the hash, which is no secret.

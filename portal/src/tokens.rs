@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Action, RuntimeTokenText};
+use access::{Action, Entry, Index, RuntimeTokenText};
 use audit::{Change, Granted, Kind, MarketplaceId, Name};
 use axum::{
     body::Body,
@@ -10,13 +10,14 @@ use axum::{
 };
 use crds::{
     Access, AmazonConnection, LocalReference, NamespacedReference, Operations, RuntimeToken, RuntimeTokenSpec, Scope,
-    duration,
+    annotation, duration,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     act::{self, made},
+    activity::Use,
     answer::{Refusal, found, page, page_with, see_other},
     keys::random,
     page::{
@@ -28,6 +29,8 @@ use crate::{
 };
 
 const CLASSES: [OperationClass; 2] = [OperationClass::Read, OperationClass::Financial];
+/// Tokens of one Team at a time: every gateway holds all of them.
+const MOST: usize = 500;
 /// Lives to choose among, as far as the Team allows them.
 const LIFETIMES: [(&str, &str); 7] = [
     ("1h", "1 hour"),
@@ -41,7 +44,7 @@ const LIFETIMES: [(&str, &str); 7] = [
 
 /// `GET …/tokens`, and the answer to `…/tokens/revoke-all` where it was not confirmed.
 pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> Response<Body> {
-    let used = ask.portal.activity.last_use(ask, membership).await;
+    let used = ask.portal.activity.last_use(membership).await;
     let revokes_any = membership.may(Action::RevokeTokens);
     let mut rows: Vec<(bool, TokenRow)> = Vec::new();
     for (name, token) in shown::tokens(&ask.index, &membership.team) {
@@ -58,15 +61,19 @@ pub(crate) async fn list(ask: &Ask, membership: &Membership, confirm: Field) -> 
                 connections: token.spec.scope.connections.clone(),
                 marketplaces: token.spec.scope.marketplace_ids.iter().map(|id| shown::marketplace(id)).collect(),
                 operations: operations.map_or_else(|| vec!["read".to_owned()], |lists| lists.allow.clone()),
-                last_use: match &used {
-                    None => LastUse::Unknown,
-                    Some(used) => used.get(&name.name).map_or(LastUse::Never, |at| LastUse::At(When(*at))),
+                last_use: {
+                    let created = token.metadata.creation_timestamp.as_ref().map_or(ask.now, |at| at.0);
+                    match used.as_ref().map(|used| used.of(&name.name, created)) {
+                        Some(Use::At(at)) => LastUse::At(When(at)),
+                        Some(Use::Never) => LastUse::Never,
+                        Some(Use::Unknown) | None => LastUse::Unknown,
+                    }
                 },
                 expires: When(token.spec.expires_at.0),
                 may_revoke: act::is_ours(&token.metadata)
-                    && crds::annotation::incidents(&token.metadata).is_none()
+                    && annotation::incidents(&token.metadata).is_none()
                     && (revokes_any || yours && membership.may(Action::IssueTokens)),
-                may_contain: membership.may(Action::Contain) && crds::annotation::incidents(&token.metadata).is_none(),
+                may_contain: membership.may(Action::Contain) && annotation::incidents(&token.metadata).is_none(),
                 status,
                 note,
             },
@@ -171,6 +178,11 @@ fn words(life: std::time::Duration) -> String {
 /// `POST …/tokens`: the one answer that has the text.
 pub(crate) async fn issue(ask: &Ask, membership: &Membership, form: &Fields) -> Result<Response<Body>, Refusal> {
     let mut again = form_page(ask, membership, form, false);
+    let living = shown::tokens(&ask.index, &membership.team).filter(|(_, token)| token.spec.expires_at.0 > ask.now);
+    if living.count() >= MOST {
+        let text = format!("The Team has {MOST} tokens that have not ended. Revoke some that nobody uses.");
+        return Err(Refusal::Problem(Problem::Conflict { text }));
+    }
     let Some(wanted) = wanted(ask, membership, form, &mut again) else {
         return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &again, &Vec::new()));
     };
@@ -305,7 +317,7 @@ pub(crate) async fn revoke(ask: &Ask, membership: &Membership, name: &str) -> Re
         let text = "This token came by YAML. It is revoked where it came from.".to_owned();
         return Err(Refusal::Problem(Problem::BadRequest { text }));
     }
-    delete(ask, membership, &name, &token).await?;
+    end(ask, membership, &name, &token).await?;
     Ok(see_other(&format!("{}/tokens?done=revoked", membership.path())))
 }
 
@@ -317,31 +329,55 @@ pub(crate) async fn revoke_all(ask: &Ask, membership: &Membership, form: &Fields
         return Ok(list(ask, membership, Field::wrong(typed, error)).await);
     }
     let all: Vec<_> = shown::tokens(&ask.index, &membership.team)
-        .filter(|(_, token)| act::is_ours(&token.metadata) && crds::annotation::incidents(&token.metadata).is_none())
+        .filter(|(_, token)| annotation::incidents(&token.metadata).is_none())
         .map(|(name, token)| (name.clone(), token.clone()))
         .collect();
-    for (name, token) in all {
-        match delete(ask, membership, &name, &token).await {
+    let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, token)| act::is_ours(&token.metadata));
+    let mut last = Ok(());
+    for (name, token) in ours {
+        match end(ask, membership, &name, &token).await {
             // Somebody was faster.
-            Ok(()) | Err(Refusal::NotFound | Refusal::Problem(Problem::Conflict { .. })) => {}
-            Err(other) => return Err(other),
+            Ok(()) | Err(Refusal::NotFound) => {}
+            // Those after it must end all the same.
+            Err(refusal) => last = Err(refusal),
         }
     }
-    Ok(see_other(&format!("{}/tokens?done=revoked-all", membership.path())))
+    last?;
+    let done = if others.is_empty() { "revoked-all" } else { "revoked-ours" };
+    Ok(see_other(&format!("{}/tokens?done={done}", membership.path())))
 }
 
+/// Ends a token: it is deleted, or, where it is evidence of what its Team or a connection is contained by, contained too.
 /// Revoking waits for no recorder.
-async fn delete(
+async fn end(
     ask: &Ask,
     membership: &Membership,
     name: &NamespacedReference,
     token: &RuntimeToken,
 ) -> Result<(), Refusal> {
-    ask.portal.delete("revoke a token", token).await?;
-    let change = Change::DeletedBy(membership.visitor.requester(ask));
+    let by = membership.visitor.requester(ask);
+    let change = match frozen_by(ask, membership, token) {
+        Some(incident) => {
+            let newest = |index: &Index| index.runtime_tokens.get(name).and_then(Entry::read).cloned();
+            ask.portal.contain("revoke a token", token, &incident, newest).await?;
+            Change::ContainedBy(by, Name::parse(&incident).into_iter().collect())
+        }
+        None => {
+            ask.portal.delete("revoke a token", token).await?;
+            Change::DeletedBy(by)
+        }
+    };
     let uid = token.metadata.uid.as_deref();
     ask.portal.recorder.record_later(act::event(Kind::RuntimeToken, name, uid, &membership.team.name, change)?);
     Ok(())
+}
+
+/// An incident that keeps a token from being deleted: of its Team, or of a connection that it opens.
+fn frozen_by(ask: &Ask, membership: &Membership, token: &RuntimeToken) -> Option<String> {
+    let namespace = &membership.team.namespace;
+    let connections = access::connections_of(&ask.index, namespace, &token.spec.scope);
+    let metas = connections.map(|connection| &connection.metadata).chain([&membership.object.metadata]);
+    metas.filter_map(annotation::incidents).flatten().find(|incident| crds::is_incident_name(incident))
 }
 
 /// A token of the Team.

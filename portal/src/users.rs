@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use crds::{PortalUser, PortalUserSpec};
@@ -11,9 +12,12 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use process::watch::Change;
+use tokio::time::timeout;
 
 /// A change that others are making at the same time is tried again this often.
 const ATTEMPTS: usize = 8;
+/// How long one call to the apiserver may take.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a PortalUser was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,9 @@ pub(crate) enum UsersError {
     /// The apiserver refused or did not answer.
     #[error("PortalUser cannot be written")]
     Api(#[source] kube::Error),
+    /// The apiserver did not answer in time.
+    #[error("PortalUser cannot be written: no answer")]
+    TimedOut,
     /// Others kept changing it.
     #[error("PortalUser is being changed by too many at a time")]
     Contended,
@@ -75,11 +82,17 @@ impl Users {
     /// One as the apiserver has it now: another replica may have just written it. For names that the portal itself gave
     /// out, so that strangers cannot have the apiserver asked.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Arc<PortalUser>>, UsersError> {
-        let found = self.api.get_opt(name).await.map_err(UsersError::Api)?;
+        let found = within(self.api.get_opt(name)).await?.map_err(UsersError::Api)?;
         Ok(found.map(|user| {
             self.keep(user.clone());
             Arc::new(user)
         }))
+    }
+
+    /// Whether a PortalUser of this address, in lower case, is contained.
+    pub(crate) fn is_contained(&self, email: &str) -> bool {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.values().any(|user| user.spec.email == email && crds::annotation::incidents(&user.metadata).is_some())
     }
 
     /// All of them.
@@ -105,7 +118,7 @@ impl Users {
             if changed.spec == user.spec {
                 return Ok(Some(result));
             }
-            match self.api.replace(name, &PostParams::default(), &changed).await {
+            match within(self.api.replace(name, &PostParams::default(), &changed)).await? {
                 Ok(written) => {
                     self.keep(written);
                     return Ok(Some(result));
@@ -124,7 +137,7 @@ impl Users {
             return Ok(());
         }
         let user = PortalUser::new(name, PortalUserSpec { email: email.to_owned(), ..PortalUserSpec::default() });
-        match self.api.create(&PostParams::default(), &user).await {
+        match within(self.api.create(&PostParams::default(), &user)).await? {
             Ok(made) => self.keep(made),
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => return Err(UsersError::Api(error)),
@@ -136,12 +149,17 @@ impl Users {
     pub(crate) async fn delete(&self, user: &PortalUser) -> Result<(), UsersError> {
         let preconditions = Preconditions { uid: user.uid(), resource_version: user.resource_version() };
         let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match self.api.delete(&user.name_any(), &parameters).await {
+        match within(self.api.delete(&user.name_any(), &parameters)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
             Err(error) => Err(UsersError::Api(error)),
         }
     }
+}
+
+/// A call to the apiserver, whose client has no limit of its own.
+async fn within<T>(call: impl Future<Output = T>) -> Result<T, UsersError> {
+    timeout(LIMIT, call).await.map_err(|_| UsersError::TimedOut)
 }
 
 /// Versions of one kind are numbers that grow (Kubernetes, "Resource versions", since 1.35 by contract).

@@ -8,6 +8,7 @@ pub mod certificate;
 mod client_timeouts;
 mod connection_limit;
 pub mod currency;
+pub mod journals;
 pub mod mail;
 pub mod metrics;
 pub mod policies;

@@ -33,11 +33,13 @@ pub enum MailKind {
     Revoked,
     /// Somebody signs in to the portal: a code, or that no code is taken any more.
     SignIn,
+    /// A RuntimeToken is about to end.
+    TokenExpiry,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Incident, Self::Consent, Self::Revoked, Self::SignIn];
+    pub const ALL: [Self; 5] = [Self::Incident, Self::Consent, Self::Revoked, Self::SignIn, Self::TokenExpiry];
 
     /// Its name.
     #[must_use]
@@ -47,6 +49,7 @@ impl MailKind {
             Self::Consent => "consent",
             Self::Revoked => "revoked",
             Self::SignIn => "sign-in",
+            Self::TokenExpiry => "token-expiry",
         }
     }
 }

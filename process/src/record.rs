@@ -8,6 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use audit::{Delivery, Https, Name, Origin, Recorder, Role, Transport};
+use url::Url;
 
 use crate::{arguments::RecorderAddress, certificate::RoleCertificate, metrics::Metrics};
 
@@ -44,6 +45,19 @@ pub fn https(namespace: &str, address: &RecorderAddress, certificate: Arc<RoleCe
     Arc::new(Https::new(clients(namespace, address, certificate)))
 }
 
+/// The pods and addresses of the recorders that a StatefulSet of so many replicas has: one is asked at its Service, several
+/// each at its own name, as its certificate has it.
+#[must_use]
+pub fn replicas(base: &Url, namespace: &str, replicas: u32) -> Vec<(String, Url)> {
+    let own = |pod: &str| format!("https://{pod}.openteam-recorder-peers.{namespace}.svc:8443").parse().ok();
+    let one = |number| {
+        let pod = format!("openteam-recorder-{number}");
+        let url = if replicas > 1 { own(&pod).unwrap_or_else(|| base.clone()) } else { base.clone() };
+        (pod, url)
+    };
+    (0..replicas.max(1)).map(one).collect()
+}
+
 /// Gives a client for recorders, with the certificate of the time.
 pub fn clients(
     namespace: &str,
@@ -74,4 +88,20 @@ fn client(certificate: &RoleCertificate, at: Option<&(String, SocketAddr)>) -> r
         builder = builder.resolve(host, *address);
     }
     builder.build().expect("a client over a checked TLS configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_recorder_is_asked_at_its_service_and_several_each_at_its_own_name() {
+        let base: Url = "https://openteam-recorder.ns.svc".parse().unwrap();
+        for none_or_one in [0, 1] {
+            let all = replicas(&base, "ns", none_or_one);
+            assert_eq!(all, [("openteam-recorder-0".to_owned(), base.clone())]);
+        }
+        let urls: Vec<_> = replicas(&base, "ns", 2).into_iter().map(|(_, url)| url.to_string()).collect();
+        assert_eq!(urls[1], "https://openteam-recorder-1.openteam-recorder-peers.ns.svc:8443/");
+    }
 }

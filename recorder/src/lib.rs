@@ -1,12 +1,15 @@
 //! The recorder: keeps what all roles record, on a disk of its own, before it takes effect.
 //!
 //! [`router`] takes events from clients that the role certificate names, [`Journal`] stores them and acknowledges
-//! past `fdatasync`, [`read`] prints what is stored. The events themselves are the business of the crate `audit`.
-//! Beside the journal [`Shelf`] keeps the evidence of incidents, whose form is the business of the crate `evidence`.
+//! past `fdatasync`, [`read`] prints what is stored; the portal is shown a namespace's part of it, as `audit::wire::reading`
+//! describes it. The events themselves are the business of the crate `audit`. Beside the journal [`Shelf`] keeps the evidence of incidents, whose form is the business of the crate `evidence`.
 
+mod activity;
+mod backwards;
 mod extract;
 mod frame;
 mod journal;
+mod last_use;
 mod metrics;
 pub mod read;
 mod router;

@@ -1,6 +1,9 @@
-//! `POST /v1/events`, as `audit::wire` describes it; evidence, as `evidence::wire` does.
+//! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does.
 
 mod evidence;
+mod reading;
+
+use std::sync::Arc;
 
 use audit::{
     Peer, check,
@@ -14,21 +17,45 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use jiff::Timestamp;
 
-use crate::{AppendError, Journal, Shelf};
+use crate::{
+    AppendError, Journal, Shelf,
+    last_use::{self, Uses},
+};
 
 /// The recorder's API. Whoever serves it puts the [`Peer`] of the client certificate into the request's
 /// extensions; without one every request is refused.
 pub fn router(journal: Journal, shelf: Shelf) -> Router {
+    let uses = Arc::new(Uses::new(Timestamp::now().as_millisecond()));
+    rebuild(&journal, &uses);
     Router::new()
         .route(EVENTS_PATH, post(store))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(journal.clone())
+        .with_state(Stores { journal: journal.clone(), uses: uses.clone() })
+        .merge(reading::router(journal.clone(), uses))
         .merge(evidence::router(journal, shelf))
 }
 
+/// Finds out when everybody was last served, while events are taken already: nothing waits for it.
+fn rebuild(journal: &Journal, uses: &Arc<Uses>) {
+    // It ends early when nobody is left to be told.
+    let (dir, uses) = (journal.dir().to_owned(), Arc::downgrade(uses));
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = last_use::rebuild(&uses, &dir) {
+            tracing::error!(%error, "the journal cannot be read for when tokens were last used");
+        }
+    });
+}
+
+#[derive(Clone)]
+struct Stores {
+    journal: Journal,
+    uses: Arc<Uses>,
+}
+
 async fn store(
-    State(journal): State<Journal>,
+    State(Stores { journal, uses }): State<Stores>,
     peer: Option<Extension<Peer>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Acknowledged>, Refusal> {
@@ -41,7 +68,9 @@ async fn store(
             check(line, peer.role).map_err(|error| Refusal::Line { line: index + 1, error: error.to_string() })?;
         events.push(event);
     }
+    let used = last_use::used(&events);
     let appended = journal.append(peer, events).await?;
+    uses.note(used, Timestamp::now().as_millisecond());
     Ok(Json(Acknowledged { acknowledged: appended.count, last_sequence: appended.last_sequence }))
 }
 

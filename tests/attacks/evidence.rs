@@ -1,6 +1,9 @@
-//! Evidence at the recorder's door.
+//! Evidence, and pages of the record, at the recorder's door.
 
-use audit::Role;
+use audit::{
+    Role,
+    wire::reading::{ACTIVITY_PATH, LAST_USE_PATH},
+};
 use openteam_end_to_end::{NAMESPACE, eventually, house};
 use process::{certificate::RoleCertificate, metrics::Metrics};
 use reqwest::{Client, ClientBuilder, Method};
@@ -8,18 +11,21 @@ use reqwest::{Client, ClientBuilder, Method};
 const GATEWAY: &str = "openteam-gateway-1";
 const KEEP: &str = "inc-1_0b1c_000001_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.tar";
 
-fn requests() -> Vec<(Method, String)> {
+/// What is asked for, and who alone is answered.
+fn requests() -> Vec<(Method, String, &'static str)> {
     let one = format!("{}{KEEP}", evidence::wire::EVIDENCE_PATH);
     vec![
-        (Method::PUT, one.clone()),
-        (Method::GET, one),
-        (Method::GET, evidence::wire::EVIDENCE_PATH.to_owned()),
-        (Method::POST, evidence::wire::EXTRACT_PATH.to_owned()),
+        (Method::PUT, one.clone(), "for the operator alone"),
+        (Method::GET, one, "for the operator alone"),
+        (Method::GET, evidence::wire::EVIDENCE_PATH.to_owned(), "for the operator alone"),
+        (Method::POST, evidence::wire::EXTRACT_PATH.to_owned(), "for the operator alone"),
+        (Method::GET, format!("{ACTIVITY_PATH}?namespace={NAMESPACE}"), "for the portal alone"),
+        (Method::GET, format!("{LAST_USE_PATH}?namespace={NAMESPACE}"), "for the portal alone"),
     ]
 }
 
 #[test]
-fn a_recorder_takes_and_gives_evidence_for_no_other_role_and_no_stranger() {
+fn a_recorder_gives_what_it_has_to_no_other_role_and_no_stranger_and_takes_no_evidence_of_theirs() {
     let house = house();
     let (host, port) = house.recorder();
     let to = |builder: ClientBuilder| -> Client {
@@ -32,13 +38,13 @@ fn a_recorder_takes_and_gives_evidence_for_no_other_role_and_no_stranger() {
     };
     let gateway = to(Client::builder().tls_backend_preconfigured(certificate.client()));
     let stranger = to(Client::builder().tls_danger_accept_invalid_certs(true));
-    for (method, path) in requests() {
+    for (method, path, alone) in requests() {
         let url = format!("https://{host}:{port}{path}");
         let asked = |client: &Client| house.block_on(client.request(method.clone(), &url).body("{}").send());
         let answer = eventually("the recorder answers", || asked(&gateway).ok());
         assert_eq!(answer.status(), 403, "{method} {path}");
         let told = house.block_on(answer.text()).unwrap();
-        assert!(told.contains("for the operator alone") && !told.contains(NAMESPACE), "{told}");
+        assert!(told.contains(alone) && !told.contains(NAMESPACE), "{told}");
         assert!(asked(&stranger).is_err(), "without a certificate there is no connection: {method} {path}");
     }
     assert!(!house.disk().join("journal/evidence").join(KEEP).exists());

@@ -1,33 +1,28 @@
 //! The mail by which the contacts of a Team are asked for a consent: after a rotation, for a renewal, and where the seller
 //! took it back.
 //!
-//! Its state is in the connection's status: written as `Pending` before it is sent, so that one that was not sent is sent by
-//! whoever leads next. One that was sent by a process that was killed then is sent again, under the same id.
-
-use std::time::Duration;
+//! Its state is in the connection's status ([`mailing`]).
 
 use audit::{Change, EntityChange};
 use crds::{
-    AmazonConnection, AmazonConnectionStatus, ConsentMail, ConsentMailState,
+    AmazonConnection, AmazonConnectionStatus, MailState, MailStatus,
     condition::{AUTHORIZED, CONSENT_REQUESTED, find},
 };
 use jiff::Timestamp;
 use kube::Api;
-use process::mail::{EmailAddress, Mail, MailError, MailKind, Retry};
+use process::mail::{EmailAddress, Mail, MailError, MailKind};
 
 use super::plan::whole_seconds;
 use crate::{
     consent,
     controller::Context,
-    error::{ReconcileError, delay},
+    error::ReconcileError,
+    mailing,
     status::{self, Event},
     stores::read,
     subject::{Subject, entity, reference, target},
     team::contacts,
 };
-
-/// Reason of what was not sent because no server was set up, which may be mended.
-const NOT_CONFIGURED: &str = MailError::NotConfigured.reason();
 
 /// `status.consentMail`: one for each time that the seller is asked.
 pub(super) fn told(
@@ -35,24 +30,8 @@ pub(super) fn told(
     status: &AmazonConnectionStatus,
     configured: bool,
     now: Timestamp,
-) -> Option<ConsentMail> {
-    let before = status.consent_mail.clone();
-    let Some(id) = wanted(connection, status) else {
-        // Nobody need be asked any more.
-        return before.filter(|mail| mail.state != ConsentMailState::Pending);
-    };
-    let goes_on = |mail: &ConsentMail| {
-        let was_not_set_up = mail.last_reason.as_deref() == Some(NOT_CONFIGURED);
-        mail.id == id && !(mail.state == ConsentMailState::Failed && was_not_set_up && configured)
-    };
-    let new = || ConsentMail {
-        id: id.clone(),
-        state: ConsentMailState::Pending,
-        attempts: 0,
-        last_reason: None,
-        at: whole_seconds(now),
-    };
-    Some(before.filter(goes_on).unwrap_or_else(new))
+) -> Option<MailStatus> {
+    mailing::next(status.consent_mail.clone(), wanted(connection, status), configured, now)
 }
 
 /// Why the seller is asked to consent again.
@@ -105,28 +84,7 @@ fn wanted(connection: &AmazonConnection, status: &AmazonConnectionStatus) -> Opt
 
 /// When a mail is to be tried next, if it is.
 pub(super) fn due(status: &AmazonConnectionStatus) -> Option<Timestamp> {
-    let mail = status.consent_mail.as_ref().filter(|mail| mail.state == ConsentMailState::Pending)?;
-    let wait = match u32::try_from(mail.attempts).unwrap_or(u32::MAX) {
-        0 => Duration::ZERO,
-        failures => delay(failures, 1.0),
-    };
-    mail.at.0.checked_add(wait).ok()
-}
-
-/// A mail after an attempt.
-fn tried(mail: ConsentMail, error: Option<MailError>, now: Timestamp) -> ConsentMail {
-    let state = match error.map(MailError::retry) {
-        None => ConsentMailState::Sent,
-        Some(Retry::Later) => ConsentMailState::Pending,
-        Some(Retry::Never) => ConsentMailState::Failed,
-    };
-    ConsentMail {
-        state,
-        attempts: mail.attempts.saturating_add(1),
-        last_reason: error.map(|error| error.reason().to_owned()),
-        at: whole_seconds(now),
-        id: mail.id,
-    }
+    mailing::due(status.consent_mail.as_ref())
 }
 
 /// Sends what is due, and writes what became of it.
@@ -151,7 +109,7 @@ pub(super) async fn send(context: &Context, connection: &AmazonConnection) -> Re
         true => Some(MailError::NoRecipient),
         false => context.mailer.send(&letter).await.err(),
     };
-    let mail = tried(mail, error, Timestamp::now());
+    let mail = mailing::tried(mail, error, Timestamp::now());
     match error {
         None => {
             let entity = entity(AmazonConnection::KIND, &found.metadata)?;
@@ -160,7 +118,7 @@ pub(super) async fn send(context: &Context, connection: &AmazonConnection) -> Re
         }
         Some(error) => {
             tracing::warn!(kind = "AmazonConnection", object = %name, reason = error.reason(), "consent not mailed");
-            if mail.state == ConsentMailState::Failed {
+            if mail.state == MailState::Failed {
                 let note = Some(format!("nobody was mailed ({error}): {how}"));
                 let (reason, action) = ("ConsentNotMailed".to_owned(), "Mail".to_owned());
                 status::publish(context, &found, Event { warns: true, reason, note, action }).await;
@@ -240,11 +198,11 @@ mod tests {
         let mut status = asked(rotated());
         let look = |status: &AmazonConnectionStatus| told(&connection(), status, true, now());
         let first = look(&status).unwrap();
-        assert_eq!((first.state, first.attempts), (ConsentMailState::Pending, 0));
+        assert_eq!((first.state, first.attempts), (MailState::Pending, 0));
         status.consent_mail = Some(first.clone());
         assert_eq!(look(&status), Some(first.clone()), "and that is at rest");
         assert_eq!(due(&status), Some(now()));
-        status.consent_mail = Some(tried(first.clone(), None, now()));
+        status.consent_mail = Some(mailing::tried(first.clone(), None, now()));
         assert_eq!((look(&status), due(&status)), (status.consent_mail.clone(), None));
         // Asked for another reason, or once more, it is another mail.
         let mut renewal = asked(State::yes(CONSENT_REQUESTED, "RenewalAsked", ""));
@@ -266,7 +224,7 @@ mod tests {
         let mut status = revoked(true);
         let mail = told(&connection(), &status, true, now()).unwrap();
         assert!(mail.id.contains("Revoked"), "{mail:?}");
-        status.consent_mail = Some(tried(mail, None, now()));
+        status.consent_mail = Some(mailing::tried(mail, None, now()));
         assert_eq!(told(&connection(), &status, true, now()), status.consent_mail);
         assert_eq!(told(&connection(), &revoked(false), true, now()), None, "it never worked");
         let since = |later: SignedDuration| {
@@ -280,30 +238,6 @@ mod tests {
         // Somebody who rotates because of it is asked for that.
         set(&mut status.conditions, rotated(), None, now());
         assert!(told(&connection(), &status, true, now()).unwrap().id.contains("Rotated"));
-    }
-
-    #[test]
-    fn what_was_not_sent_is_tried_again_while_that_can_help() {
-        let mut status = asked(rotated());
-        let mut mail = told(&connection(), &status, true, now()).unwrap();
-        let mut waits = Vec::new();
-        for _ in 0..20 {
-            mail = tried(mail, Some(MailError::Unreachable), now());
-            assert_eq!(mail.state, ConsentMailState::Pending);
-            status.consent_mail = Some(mail.clone());
-            waits.push(due(&status).unwrap().duration_since(now()));
-        }
-        assert!(waits.is_sorted() && waits[0] > SignedDuration::ZERO, "{waits:?}");
-        assert!(waits[19] <= SignedDuration::from_mins(20), "{waits:?}");
-        mail = tried(mail, Some(MailError::Refused(550)), now());
-        assert_eq!((mail.state, mail.last_reason.as_deref()), (ConsentMailState::Failed, Some("SmtpRefused")));
-        status.consent_mail = Some(mail.clone());
-        assert_eq!((told(&connection(), &status, true, now()), due(&status)), (Some(mail.clone()), None));
-        // Set up afterwards, it is sent after all.
-        mail = tried(mail, Some(MailError::NotConfigured), now());
-        status.consent_mail = Some(mail.clone());
-        assert_eq!(told(&connection(), &status, false, now()), Some(mail));
-        assert_eq!(told(&connection(), &status, true, now()).unwrap().state, ConsentMailState::Pending);
     }
 
     #[test]

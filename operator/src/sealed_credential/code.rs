@@ -209,7 +209,7 @@ pub(super) fn decide(seen: &Observed<'_>, code: &Code, sealed_at: Timestamp) -> 
             waiting(TARGET_NOT_FOUND, format!("{kind} {name} does not exist in this namespace"))
         };
     };
-    if let Some(fault) = other_seller(consent, way, name) {
+    if let Some(fault) = other_seller(consent, way, name, granted) {
         return refused(fault.0, fault.1);
     }
     if seen.history.rotating {
@@ -281,8 +281,9 @@ pub(super) fn decide(seen: &Observed<'_>, code: &Code, sealed_at: Timestamp) -> 
     Plan { exchange: Some(exchange), ..plan }
 }
 
-/// Whether the seller of the consent is one that the connection cannot be of. Nothing is stored then.
-fn other_seller(consent: &Consent, way: &Way, name: &str) -> Option<(&'static str, String)> {
+/// Whether the seller of the consent is one that the connection cannot be of. Nothing is stored then. Of other namespaces
+/// nothing is told before Amazon has `granted`: a made-up code must not tell who is connected there.
+fn other_seller(consent: &Consent, way: &Way, name: &str, granted: bool) -> Option<(&'static str, String)> {
     let seller = &consent.selling_partner_id;
     if let Some(known) = way.seller.as_ref().filter(|known| *known != seller) {
         let message = format!(
@@ -293,6 +294,7 @@ fn other_seller(consent: &Consent, way: &Way, name: &str) -> Option<(&'static st
     }
     let other = match way.twin.as_ref()? {
         Twin::Beside(other) => format!("AmazonConnection {other}"),
+        Twin::Elsewhere if !granted => return None,
         Twin::Elsewhere => "a connection of another namespace".to_owned(),
     };
     let message = format!(

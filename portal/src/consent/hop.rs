@@ -14,7 +14,7 @@ use crds::{NamespacedReference, PendingConsent};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use url::Url;
 
-use super::{CONSENT_LIFE, State, application, comes_back, connections, remember};
+use super::{CONSENT_LIFE, State, application, comes_back, connecting, connections, remember};
 use crate::{
     act,
     answer::{Refusal, page_with, see_other},
@@ -65,7 +65,8 @@ fn choices(ask: &Ask, visitor: &Visitor, seller: Option<&str>) -> Vec<Shown> {
         .collect();
     let Some(seller) = seller else { return shown };
     for (team, role) in access::memberships(&ask.index, &visitor.email) {
-        if !access::may(role, access::Action::Connect) {
+        let accepted = ask.portal.membership(&ask.index, visitor, &team).is_some_and(|it| it.is_accepted());
+        if !accepted || !access::may(role, access::Action::Connect) {
             continue;
         }
         for (name, connection) in shown::connections(&ask.index, &team) {
@@ -86,10 +87,10 @@ fn choices(ask: &Ask, visitor: &Visitor, seller: Option<&str>) -> Vec<Shown> {
 pub(crate) async fn go_on(ask: &Ask, visitor: &Visitor, form: &Fields) -> Result<Response<Body>, Refusal> {
     let mut callback = callback(ask, form.one("amazon_callback_uri"))?;
     let pending = chosen(ask, visitor, form.one("consent"))?;
-    let membership = ask.portal.membership(&ask.index, visitor, &pending.team).ok_or(Refusal::NotFound)?;
-    if !membership.may(access::Action::Connect) {
-        let problem = crate::tokens::forbidden(&membership, "connect a seller", access::Action::Connect);
-        return Err(Refusal::Problem(problem));
+    let membership = connecting(ask, visitor, &pending.team)?;
+    let id = &application(ask, &pending.application, &membership.team.namespace)?.spec.application_id;
+    if !leads_to(&callback, id) {
+        return Err(astray());
     }
     let state = State::new(&ask.portal.keys, &visitor.name)?;
     let before = pending.state.clone();
@@ -134,7 +135,7 @@ fn chosen(ask: &Ask, visitor: &Visitor, value: &str) -> Result<PendingConsent, R
     let parts: Vec<&str> = value.strip_prefix("connection ").unwrap_or_default().split('/').collect();
     let [namespace, team, name] = parts[..] else { return Err(Refusal::NotFound) };
     let team = NamespacedReference { namespace: namespace.to_owned(), name: team.to_owned() };
-    let membership = ask.portal.membership(&ask.index, visitor, &team).ok_or(Refusal::NotFound)?;
+    let membership = connecting(ask, visitor, &team)?;
     let (name, connection) = connections::own(ask, &membership, name)?;
     connections::free(ask, &name, &connection)?;
     let application_name = connection.spec.application_ref.clone();
@@ -149,6 +150,7 @@ fn chosen(ask: &Ask, visitor: &Visitor, value: &str) -> Result<PendingConsent, R
         team,
         application: application_name,
         connection: name.name,
+        connection_uid: connection.metadata.uid.clone(),
         draft: None,
         redirect_uri: application.spec.redirect_uri.clone(),
     })
@@ -160,11 +162,20 @@ fn callback(ask: &Ask, text: &str) -> Result<Url, Refusal> {
         let applications = ask.index.applications.values().filter_map(access::Entry::read);
         applications.filter_map(|one| one.spec.endpoints.as_ref()?.consent.clone()).collect::<Vec<_>>()
     });
-    amazons(text, &own.unwrap_or_default()).ok_or_else(|| {
-        Refusal::Problem(Problem::BadRequest {
-            text: "This link does not lead back to Amazon. Nothing was done; start from your Team instead.".to_owned(),
-        })
-    })
+    amazons(text, &own.unwrap_or_default()).ok_or_else(astray)
+}
+
+fn astray() -> Refusal {
+    let text = "This link does not lead back to Amazon’s page for this application. Nothing was done; start from your Team instead.";
+    Refusal::Problem(Problem::BadRequest { text: text.to_owned() })
+}
+
+/// Whether an address of Amazon's goes on with the application of this id: Amazon names it in the path. And says nothing
+/// that is for us to say.
+fn leads_to(callback: &Url, id: &str) -> bool {
+    let mut parts = callback.path_segments().into_iter().flatten();
+    let ours = |name: &str| ["amazon_state", "redirect_uri", "state", "version"].contains(&name);
+    parts.any(|part| part == id) && !callback.query_pairs().any(|(name, _)| ours(&name))
 }
 
 /// An address of Amazon's consent pages, or of one of `own`.
@@ -187,6 +198,23 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+
+    #[test]
+    fn one_goes_on_with_the_application_of_the_consent_only() {
+        let address =
+            |rest: &str| format!("https://sellercentral.amazon.com/apps/authorize/confirm/{rest}").parse().unwrap();
+        assert!(leads_to(&address("amzn1.sp.solution.1"), "amzn1.sp.solution.1"));
+        assert!(leads_to(&address("amzn1.sp.solution.1?x=y"), "amzn1.sp.solution.1"));
+        for other in [
+            "amzn1.sp.solution.2",
+            "",
+            "amzn1.sp.solution.1?state=x",
+            "x?amzn1.sp.solution.1",
+            "amzn1.sp.solution.1?redirect_uri=x",
+        ] {
+            assert!(!leads_to(&address(other), "amzn1.sp.solution.1"), "{other}");
+        }
+    }
 
     #[test]
     fn one_goes_on_to_amazons_consent_pages_and_nowhere_else() {

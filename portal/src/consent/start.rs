@@ -127,7 +127,7 @@ pub(crate) async fn begin_new(ask: &Ask, membership: &Membership, form: &Fields)
         marketplace_ids: draft.marketplace_ids.clone(),
         ..AmazonConnectionSpec::default()
     };
-    begin(ask, membership, &name, &application_name, &spec, Some(draft)).await
+    begin(ask, membership, &name, None, &application_name, &spec, Some(draft)).await
 }
 
 /// What a form asks for, or what is wrong with it beside the fields.
@@ -188,7 +188,7 @@ async fn with_token(
     draft: ConnectionDraft,
 ) -> Result<Response<Body>, Refusal> {
     application(ask, application_name, &name.namespace)?;
-    let Some(sealed) = seal(ask, name, CredentialField::RefreshToken, form.one("token")).await? else {
+    let Some(mut sealed) = seal(ask, name, CredentialField::RefreshToken, form.one("token")).await? else {
         page.token_error = Some(NO_TOKEN.to_owned());
         return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &page, &leave(ask, membership)));
     };
@@ -197,7 +197,8 @@ async fn with_token(
     for change in [Change::CreatedBy(by()), Change::InputGivenBy(by(), Given::RefreshToken)] {
         ask.portal.recorded(act::event(Kind::AmazonConnection, name, None, team, change)?).await?;
     }
-    ask.portal.create("connect a seller", &connection(name, team, application_name, draft, None)).await?;
+    let made = ask.portal.create("connect a seller", &connection(name, team, application_name, draft, None)).await?;
+    sealed.metadata.owner_references = act::owned_by(&made);
     ask.portal.create("give a token", &sealed).await?;
     Ok(see_other(&format!("{}/connections/{}?done=pasted", membership.path(), name.name)))
 }
@@ -206,7 +207,8 @@ async fn with_token(
 pub(crate) async fn begin_again(ask: &Ask, membership: &Membership, name: &str) -> Result<Response<Body>, Refusal> {
     let (name, connection) = connections::own(ask, membership, name)?;
     connections::free(ask, &name, &connection)?;
-    begin(ask, membership, &name, &connection.spec.application_ref, &connection.spec, None).await
+    let uid = connection.metadata.uid.clone();
+    begin(ask, membership, &name, uid, &connection.spec.application_ref, &connection.spec, None).await
 }
 
 /// Remembers the consent and sends the browser to Amazon.
@@ -214,6 +216,7 @@ async fn begin(
     ask: &Ask,
     membership: &Membership,
     name: &NamespacedReference,
+    connection_uid: Option<String>,
     application_name: &NamespacedReference,
     spec: &AmazonConnectionSpec,
     draft: Option<ConnectionDraft>,
@@ -235,6 +238,7 @@ async fn begin(
         team: membership.team.clone(),
         application: application_name.clone(),
         connection: name.name.clone(),
+        connection_uid,
         draft,
         redirect_uri: application.spec.redirect_uri.clone(),
     };

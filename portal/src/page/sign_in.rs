@@ -30,25 +30,12 @@ pub struct SignInCode {
     pub code: Field,
 }
 
-/// Why nobody can sign in here now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Too many wrong codes for the address: mail to it is needed to go on.
-    Locked,
-    /// Too many codes were asked for.
-    TooMany,
-}
-
-/// Signing in is refused for a while. Status 429 or 403, as the handler decides; reveals nothing of the address.
+/// Signing in is refused for a while, with status 429: too much came from here. Reveals nothing of the address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "limited.html")]
 pub struct Limited {
     /// Around it.
     pub shell: Shell,
-    /// Why.
-    pub why: Why,
-    /// How long to wait, in minutes, if waiting helps.
-    pub minutes: Option<u32>,
     /// Whom to write to for help: a mail address.
     pub contact: Option<String>,
 }

@@ -19,6 +19,7 @@ const MOST_NETWORKS: usize = 100_000;
 
 pub(crate) struct Limits {
     codes: DefaultKeyedRateLimiter<IpAddr>,
+    known: DefaultKeyedRateLimiter<String>,
     tries: DefaultKeyedRateLimiter<IpAddr>,
     all: DefaultDirectRateLimiter,
 }
@@ -27,6 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             codes: RateLimiter::keyed(Quota::per_hour(CODES_AN_HOUR)),
+            known: RateLimiter::keyed(Quota::per_hour(CODES_AN_HOUR)),
             tries: RateLimiter::keyed(within(Duration::from_secs(600), TRIES_IN_TEN_MINUTES)),
             all: RateLimiter::direct(Quota::per_second(CODES_A_SECOND)),
         }
@@ -47,6 +49,11 @@ impl Limits {
         own && self.all.check().is_ok()
     }
 
+    /// Whether one more code may be asked for from this known browser, by its id.
+    pub(crate) fn may_ask_again(&self, browser: &str) -> bool {
+        self.known.check_key(&browser.to_owned()).is_ok()
+    }
+
     /// Whether one more code may be entered from this network.
     pub(crate) fn may_try(&self, network: IpAddr) -> bool {
         self.tries.check_key(&network).is_ok()
@@ -55,6 +62,7 @@ impl Limits {
     /// Forgets networks that have all their times again.
     pub(crate) fn forget_old(&self) {
         self.codes.retain_recent();
+        self.known.retain_recent();
         self.tries.retain_recent();
     }
 }

@@ -13,8 +13,9 @@ use crate::{
 
 /// Mails that are given to the server at the same time.
 const AT_A_TIME: usize = 8;
-/// Mails that wait for that.
-const WAITING: usize = 512;
+/// Mails that wait for that: of browsers that are known, and of others.
+const KNOWN_WAITING: usize = 128;
+const OTHERS_WAITING: usize = 384;
 /// When a mail that the server did not take is tried again.
 const AGAIN: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(90)];
@@ -22,18 +23,25 @@ const AGAIN: [Duration; 4] =
 /// Sends mails.
 pub(crate) struct Post {
     mailer: Mailer,
-    waiting: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+    others: Arc<Semaphore>,
     sending: Arc<Semaphore>,
 }
 
 impl Post {
     pub(crate) fn new(mailer: Mailer) -> Self {
-        Self { mailer, waiting: Arc::new(Semaphore::new(WAITING)), sending: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self {
+            mailer,
+            known: Arc::new(Semaphore::new(KNOWN_WAITING)),
+            others: Arc::new(Semaphore::new(OTHERS_WAITING)),
+            sending: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
     }
 
     /// Takes a mail on. It is lost with the process: a code is asked for again.
-    fn send(&self, mail: Mail) {
-        let Ok(place) = self.waiting.clone().try_acquire_owned() else {
+    fn send(&self, mail: Mail, known: bool) {
+        let waiting = if known { &self.known } else { &self.others };
+        let Ok(place) = waiting.clone().try_acquire_owned() else {
             tracing::error!("too many mails wait for the SMTP server; one is given up");
             return;
         };
@@ -57,11 +65,11 @@ impl Post {
 }
 
 /// Mails a code.
-pub(super) fn code(portal: &Portal, email: &str, code: &Code) {
+pub(super) fn code(portal: &Portal, email: &str, code: &Code, known: bool) {
     let shown = code.shown();
     let minutes = u32::try_from(plan::CODE_LIFE.as_mins()).unwrap_or_default();
     let body = CodeMail { code: &shown, minutes, origin: &portal.public_url };
-    mail(portal, email, "code", CodeMail::SUBJECT, body.text(), body.html());
+    mail(portal, email, ("code", known), CodeMail::SUBJECT, body.text(), body.html());
 }
 
 /// Mails that codes are not taken for a while.
@@ -73,17 +81,18 @@ pub(super) fn lock(portal: &Portal, email: &str) {
         minutes: u32::try_from(plan::LOCK.as_mins()).ok(),
         contact,
     };
-    mail(portal, email, "lock", LockMail::SUBJECT, body.text(), body.html());
+    mail(portal, email, ("lock", false), LockMail::SUBJECT, body.text(), body.html());
 }
 
-fn mail(portal: &Portal, email: &str, what: &str, subject: &str, text: String, html: String) {
+fn mail(portal: &Portal, email: &str, (what, known): (&str, bool), subject: &str, text: String, html: String) {
     let (Ok(to), Ok(id)) = (email.parse(), super::random_id()) else { return };
-    portal.post.send(Mail {
+    let mail = Mail {
         id: format!("sign-in/{what}/{id}"),
         kind: MailKind::SignIn,
         to: vec![to],
         subject: subject.to_owned(),
         text,
         html: Some(html),
-    });
+    };
+    portal.post.send(mail, known);
 }

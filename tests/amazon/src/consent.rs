@@ -149,7 +149,7 @@ const OTHER: Fault = Fault("MD9999", "The request is not understood, or came too
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let Self(code, text) = self;
-        page(StatusCode::BAD_REQUEST, "Error", &format!("<p>{}</p><p>Error code: <strong>{code}</strong></p>", text))
+        page(StatusCode::BAD_REQUEST, "Error", &format!("<p>{text}</p><p>Error code: <strong>{code}</strong></p>"))
     }
 }
 

@@ -267,8 +267,9 @@ impl Switches {
         Ok(token)
     }
 
-    /// Every further refresh token that there is.
-    pub(crate) fn consented(&self) -> Vec<Secret> {
+    /// Every further refresh token that there is, to be looked for where none may be.
+    #[must_use]
+    pub fn consented(&self) -> Vec<Secret> {
         self.now().consents.values().flatten().cloned().collect()
     }
 

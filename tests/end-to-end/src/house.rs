@@ -505,6 +505,17 @@ impl House {
         self.dir.join(format!("{pod}.kubeconfig"))
     }
 
+    /// A client with the rights of a role, in a pod of its own: what the role could ask for that a test asks for.
+    #[must_use]
+    pub fn client_as(&self, role: &str, pod: &str) -> Client {
+        let account = format!("openteam-{role}");
+        let token = self.block_on(objects::pod_token(&self.client, NAMESPACE, &account, pod, Vec::new()));
+        self.plant_jwt(&format!("token of {pod}"), &token);
+        let kubeconfig = objects::kubeconfig(self.control_plane.kubeconfig(), &token, None);
+        fs::write(self.kubeconfig_of(pod), kubeconfig).unwrap();
+        self.client_of(pod)
+    }
+
     /// A client with the rights of a pod.
     #[must_use]
     pub fn client_of(&self, pod: &str) -> Client {

@@ -64,7 +64,14 @@ impl Page {
         let value = |tag: &str, name: &str| {
             let (_, rest) = tag.split_once(&format!("{name}=\""))?;
             let (value, _) = rest.split_once('"')?;
-            Some(value.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+            Some(
+                value
+                    .replace("&quot;", "\"")
+                    .replace("&#39;", "'")
+                    .replace("&lt;", "<")
+                    .replace("&gt;", ">")
+                    .replace("&amp;", "&"),
+            )
         };
         tags.filter_map(|tag| Some((value(tag, "name")?, value(tag, "value")?))).collect()
     }
@@ -219,7 +226,8 @@ impl Browser {
         let link = format!("href=\"{team}/connections/");
         // The one of the samples is there too.
         let names = page.text.split(&link).skip(1).filter_map(|rest| rest.split('"').next());
-        let name = names.filter(|name| *name != "new" && *name != super::CONNECTION).next().context("it is not listed")?;
+        let name =
+            names.filter(|name| *name != "new" && *name != super::CONNECTION).next().context("it is not listed")?;
         let (connection, token_name) = (name.to_owned(), format!("by-portal-{}", jiff::Timestamp::now().as_second()));
         let marketplaces = format!("marketplaces.{connection}");
         let form = [

@@ -96,14 +96,9 @@ impl Recorders {
         replicas: u32,
         client: impl Fn() -> reqwest::Client + Send + Sync + 'static,
     ) -> Self {
-        let pod = |number| format!("openteam-recorder-{number}");
-        let own = |pod: &str| format!("https://{pod}.openteam-recorder-peers.{namespace}.svc:8443").parse().ok();
-        let one = |number| {
-            let pod = pod(number);
-            let url = if replicas > 1 { own(&pod).unwrap_or_else(|| base.clone()) } else { base.clone() };
-            One { pod, url }
-        };
-        Self { all: (0..replicas.max(1)).map(one).collect(), client: Box::new(client) }
+        let all = process::record::replicas(&base, namespace, replicas);
+        let all = all.into_iter().map(|(pod, url)| One { pod, url }).collect();
+        Self { all, client: Box::new(client) }
     }
 
     /// Their pods.
@@ -240,11 +235,6 @@ fn right(one: &One, answer: Response, wanted: StatusCode) -> Result<Response, Re
 mod tests {
     use super::*;
 
-    fn recorders(replicas: u32) -> Recorders {
-        let base = "https://openteam-recorder.ns.svc".parse().unwrap();
-        Recorders::new(base, "ns", replicas, reqwest::Client::new)
-    }
-
     #[test]
     fn the_newest_lines_are_kept_as_far_as_there_is_room() {
         let mut newest = Newest::new(8);
@@ -255,16 +245,5 @@ mod tests {
         let mut none = Newest::new(2);
         none.push(b"long");
         assert_eq!(none.into_file(), (0, Vec::new()));
-    }
-
-    #[test]
-    fn one_recorder_is_asked_at_its_service_and_several_each_at_its_own_name() {
-        let one = recorders(1);
-        assert_eq!(one.all[0].url.as_str(), "https://openteam-recorder.ns.svc/");
-        assert_eq!(one.pods().collect::<Vec<_>>(), ["openteam-recorder-0"]);
-        let two = recorders(2);
-        let urls: Vec<_> = two.all.iter().map(|one| one.url.as_str()).collect();
-        // As the certificate of the pod has it.
-        assert_eq!(urls[1], "https://openteam-recorder-1.openteam-recorder-peers.ns.svc:8443/");
     }
 }

@@ -161,7 +161,8 @@ fn what_is_in_the_way_is_told_and_nothing_is_sent() {
         ),
         (Look::at(code(Way { contained: Some("by inc-7".into()), ..way() })), (Waiting, "Contained")),
         (Look::at(code(Way { seller: Some(OTHER.into()), ..way() })), (Refused, SELLER_MISMATCH)),
-        (Look::at(elsewhere(Twin::Elsewhere)), (Refused, DUPLICATE_SELLER)),
+        // Whether a seller is connected elsewhere is not told to who has no consent of it.
+        (Look::at(elsewhere(Twin::Elsewhere)), (Exchanging, EXCHANGING)),
         (Look::at(code(Way { reach: Err(state("ApplicationNotFound")), ..way() })), (Waiting, "ApplicationNotFound")),
         (
             Look::at(code(Way { client_secret: Err(state("ClientSecretMissing")), ..way() })),
@@ -191,7 +192,8 @@ fn a_seller_that_is_not_the_connections_is_told_from_it_and_others_connections_a
     let mismatch = message(Way { seller: Some(OTHER.into()), ..way() });
     assert!(mismatch.contains(SELLER) && mismatch.contains(OTHER), "{mismatch}");
     assert!(message(Way { twin: Some(Twin::Beside("eu".into())), ..way() }).starts_with("AmazonConnection eu is"));
-    let elsewhere = message(Way { twin: Some(Twin::Elsewhere), ..way() });
+    let granted = Code { outcome: Some(Outcome::Granted), ..code(Way { twin: Some(Twin::Elsewhere), ..way() }) };
+    let elsewhere = Look::claimed(granted).plan().status.message.unwrap();
     assert!(elsewhere.starts_with("a connection of another namespace is"), "{elsewhere}");
     let same = Look::at(code(Way { seller: Some(SELLER.into()), ..way() })).plan();
     assert!(same.exchange.is_some(), "the same seller consents again");

@@ -438,7 +438,6 @@ pub(super) fn samples(texts: Texts) -> Vec<Sample> {
 fn signing_in(texts: Texts) -> Vec<Sample> {
     let contact = Some(texts("ops@openteam.example"));
     let wrong = Field::wrong(texts("ada"), texts("Type a whole address, such as ada@acme.example."));
-    let limited = |why, minutes| Limited { shell: Shell::default(), why, minutes, contact: contact.clone() };
     let code = SignInCode { email: texts("ada@acme.example"), minutes: 10, ..SignInCode::default() };
     let denied = Field::wrong("", texts("That is not the code. You have 4 tries left."));
     vec![
@@ -446,8 +445,7 @@ fn signing_in(texts: Texts) -> Vec<Sample> {
         sample("sign-in-wrong", &SignIn { email: wrong, ..SignIn::default() }),
         sample("sign-in-code", &code),
         sample("sign-in-code-wrong", &SignInCode { code: denied, ..code }),
-        sample("locked", &limited(Why::Locked, None)),
-        sample("limited", &limited(Why::TooMany, Some(1))),
+        sample("limited", &Limited { shell: Shell::default(), contact: contact.clone() }),
         sample(
             "no-team",
             &NoTeam {

@@ -2,7 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use openteam_end_to_end::{US, alone, eventually, house, within};
+use audit::{Change, Entity, EntityChange, Kind, Name, Person, Requester, Role, Source, wire::reading::Asked};
+use openteam_end_to_end::{House, NAMESPACE, US, alone, eventually, house, within};
+use process::{
+    arguments::RecorderAddress,
+    certificate::RoleCertificate,
+    journals::{Events, Journals, NoAnswer},
+    metrics::Metrics,
+    record,
+};
 use serde_json::Value;
 
 const RECORDER: &str = "openteam-recorder-0";
@@ -93,4 +101,93 @@ fn the_journal_tells_who_did_what_with_which_connection() {
     assert!(of("lwa/o2/refreshToken").len() >= 4, "{events:#?}");
     // Time of the query, a value of the caller's, is in no event.
     assert!(!serde_json::to_string(&events).unwrap().contains("2020-01-01"));
+}
+
+/// The recorders as a process of this role asks them, and where it records.
+fn asking(house: &House, role: Role, pod: &str, client: kube::Client) -> (Journals, audit::Recorder, audit::Delivery) {
+    let metrics = Metrics::new(role);
+    let certificate = house.block_on(RoleCertificate::obtain(client, role, &metrics));
+    let (_, port) = house.recorder();
+    let address = RecorderAddress { recorder: None, recorder_connect: Some(([127, 0, 0, 1], port).into()) };
+    let transport = record::https(NAMESPACE, &address, certificate.clone());
+    let pod = Name::parse(pod).unwrap();
+    let (recorder, delivery) = record::connect(role, pod, NAMESPACE, &address, transport, &metrics);
+    let clients = record::clients(NAMESPACE, &address, certificate);
+    (Journals::new(&address.base(NAMESPACE), NAMESPACE, 1, clients), recorder, delivery)
+}
+
+#[test]
+fn the_portal_is_told_what_is_recorded_of_a_namespace_and_that_it_asked_is_recorded_first() {
+    let house = house();
+    let (tenant, other) = (house.tenant("pages"), house.tenant("pages-other"));
+    let token = tenant.runtime_token("nightly");
+    house.gateway(0).call(&token).orders(US).is_served();
+    house.gateway(0).call(&token).orders("A2Q3Y263D00KWC").is_refused(403, "MarketplaceNotInScope");
+    house.gateway(0).call(&other.runtime_token("elsewhere")).orders(US).is_served();
+
+    let pod = "openteam-portal-reader";
+    let (journals, recorder, delivery) = asking(&house, Role::Portal, pod, house.client_as("portal", pod));
+    let by = || {
+        let address = audit::DigestKey::new([7; 32]).email("ann@example.com");
+        Requester::Person(Person { address, source: Source::Itself })
+    };
+    let read = |namespace: &str| {
+        let team = Name::parse(namespace).unwrap();
+        let entity = Entity { kind: Kind::Team, namespace: Some(team.clone()), name: team, uid: None };
+        EntityChange { correlation: None, target: None, entity, change: Change::RecordReadBy(by()) }
+    };
+    let page = |namespace: &str, limit, from: Option<&process::journals::Cursor>| -> Events {
+        let asked = Asked { namespace: namespace.to_owned(), limit, ..Asked::default() };
+        house.block_on(async {
+            let recorded = recorder.record(read(namespace)).await.unwrap();
+            journals.activity(recorded, &asked, from).await.unwrap()
+        })
+    };
+    house.block_on(async { tokio::spawn(delivery.run()) });
+    let told = |events: &Events, message: &str, actor: &str| {
+        let by = |event: &audit::wire::reading::Told| event.actor.as_ref().is_some_and(|by| by.name == actor);
+        events.events.iter().filter(|event| event.message == message && by(event)).count()
+    };
+    let all = eventually("call and refusal are told", || {
+        let all = page("pages", None, None);
+        let [answered, refused] = ["call answered", "call refused"].map(|what| told(&all, what, "pages/nightly"));
+        (answered > 0 && refused > 0).then_some(all)
+    });
+    assert!(!all.is_partial);
+    assert_eq!(
+        all.events[0].message, "record read by",
+        "that somebody reads is the newest of all: {:?}",
+        all.events[0]
+    );
+    assert!(all.events.is_sorted_by(|newer, older| newer.sequence > older.sequence));
+    let refused = all.events.iter().find(|event| event.message == "call refused").unwrap();
+    assert_eq!(refused.reason.as_deref(), Some("MarketplaceNotInScope"));
+    assert_eq!(refused.connection.as_deref(), Some("pages-na"));
+    // Of the other tenant, whose namespace begins alike, there is nothing.
+    let text = serde_json::to_string(&all.events).unwrap();
+    assert!(!text.contains("pages-other") && !text.contains("elsewhere") && !text.contains("2020-01-01"), "{text}");
+    assert_eq!(page("pages-nobody", None, None).events.len(), 1, "only that it was read");
+
+    // Page by page it is the same, in small ones with intents whose answers are on another.
+    let (mut from, mut sequences) = (None, Vec::new());
+    loop {
+        let part = page("pages", Some(3), from.as_ref());
+        sequences.extend(part.events.iter().map(|event| event.sequence));
+        from = part.older;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert!(sequences.is_sorted_by(|newer, older| newer > older), "{sequences:?}");
+    assert!(all.events.iter().all(|event| sequences.contains(&event.sequence)), "{sequences:?}");
+
+    let uses = house.block_on(journals.last_use("pages")).unwrap();
+    let since = jiff::Timestamp::now().as_millisecond() - uses.runtime_tokens["nightly"];
+    assert!((0..600_000).contains(&since), "{uses:?}");
+    assert_eq!(uses.runtime_tokens.len(), 1);
+
+    // A gateway that was taken over is told nothing.
+    let gateway = "openteam-gateway-0";
+    let (journals, _, _) = asking(&house, Role::Gateway, gateway, house.client_of(gateway));
+    assert_eq!(house.block_on(journals.last_use("pages")), Err(NoAnswer));
 }

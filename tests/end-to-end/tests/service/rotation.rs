@@ -413,7 +413,7 @@ fn the_contacts_of_a_team_are_mailed_the_link_once_for_each_time_they_are_asked(
     for part in ["/apps/authorize/consent?application_id=", "disable the application", "openteam seal --for"] {
         assert!(rotation.2.contains(part), "{rotation:?}");
     }
-    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::ConsentMailState::Sent).then_some(()));
+    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::MailState::Sent).then_some(()));
     tenant.seal(&tenant.consent());
     tenant.wait_until_ready(&tenant.connection);
     assert_eq!(mailed(&house, "ops@mailed.example").len(), 2, "and nobody is told twice");
@@ -431,7 +431,7 @@ fn the_contacts_of_a_team_are_mailed_when_a_seller_took_the_authorization_back()
         mail.1.contains("Amazon refuses") && mail.2.contains("/apps/authorize/consent?application_id="),
         "{mail:?}"
     );
-    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::ConsentMailState::Sent).then_some(()));
+    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::MailState::Sent).then_some(()));
     // Amazon says it once more: passes that came after the mail was sent told nobody again.
     annotate(&tenant, TEST, "2");
     eventually("it was asked again", || (status(&tenant).tested.as_deref() == Some("2")).then_some(()));
@@ -446,11 +446,11 @@ fn a_mail_that_was_not_sent_is_sent_when_the_server_is_back_whoever_leads_then()
     house.set_mailbox(&json!({ "data": 451 }));
     annotate(&tenant, ROTATE, "1");
     let pending = eventually("it was tried", || status(&tenant).consent_mail.filter(|mail| mail.attempts > 0));
-    assert_eq!(pending.state, crds::ConsentMailState::Pending);
+    assert_eq!(pending.state, crds::MailState::Pending);
     assert_eq!(pending.last_reason.as_deref(), Some("SmtpRefusedForNow"));
     house.kill(OPERATOR);
     house.set_mailbox(&json!({}));
     house.restart(OPERATOR);
     eventually("it is sent", || (mailed(&house, "ops@mailed-late.example").len() == 1).then_some(()));
-    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::ConsentMailState::Sent).then_some(()));
+    eventually("that is told", || (status(&tenant).consent_mail?.state == crds::MailState::Sent).then_some(()));
 }

@@ -158,21 +158,23 @@ fn incidents() -> Policy {
         Reason::Forbidden,
         format!(
             "request.operation != 'CREATE' || \
-             (dyn(object.spec).all(f, f in ['title', 'notes']) && size(object.metadata.?annotations.orValue({{}})) == 0)"
+             (dyn(object.spec).all(f, f in ['title', 'notes']) && size(object.metadata.?annotations.orValue({{}})) == 0 && \
+             size(object.metadata.?finalizers.orValue([])) == 0 && size(object.metadata.?ownerReferences.orValue([])) == 0)"
         ),
         format!("'spec: the portal opens ' + {OBJECT} + ' with a title and notes, and no more'"),
     )
     .rule(
         Reason::Forbidden,
         format!(
-            "request.operation != 'UPDATE' || ({} && {} && {} && {} && {} && {} && {})",
+            "request.operation != 'UPDATE' || ({} && {} && {} && {} && {} && {} && {} && {})",
             keeps("title"),
             keeps("severity"),
             keeps("detectedAt"),
             keeps("closed"),
             same("annotations", "{}"),
             same("labels", "{}"),
-            same("finalizers", "[]")
+            same("finalizers", "[]"),
+            same("ownerReferences", "[]")
         ),
         format!("'spec: the portal adds notes to ' + {OBJECT} + ', and changes nothing else'"),
     )

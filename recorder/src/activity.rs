@@ -1,0 +1,207 @@
+//! What the portal's page of the record is made of: [`audit::wire::reading`].
+
+use std::{borrow::Cow, collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
+
+use audit::wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::backwards::{Budget, Ended, backwards};
+
+/// What is looked at for one page.
+const BUDGET: Budget = Budget { bytes: 32 * 1024 * 1024, time: Duration::from_millis(500) };
+/// What reaches across tenants, and people's accounts: not told, even to a Team in OpenTeam's own namespace.
+const KEPT: [&str; 2] = ["Incident", "PortalUser"];
+/// A longer text is no name and no word of ours: the longest is two names of 253 characters.
+const LONGEST_TEXT: usize = 512;
+
+/// A page of the journal of `dir`. Blocks on the disk.
+pub(crate) fn page(dir: &Path, asked: &Asked) -> io::Result<Page> {
+    page_within(dir, asked, BUDGET)
+}
+
+fn page_within(dir: &Path, asked: &Asked, budget: Budget) -> io::Result<Page> {
+    let limit = asked.limit.unwrap_or(MOST_EVENTS).clamp(1, MOST_EVENTS);
+    let mut events = Vec::new();
+    let mut answered = HashSet::new();
+    let ended = backwards(dir, asked.before, budget, &mut |payload| {
+        if let Some((event, step)) = told(payload, asked) {
+            // An intent is older than what came of it, and says nothing more then.
+            let is_known =
+                event.outcome == Outcome::Intended && step.as_ref().is_some_and(|step| answered.contains(step));
+            answered.extend(step.filter(|_| event.outcome != Outcome::Intended));
+            events.extend((!is_known).then_some(event));
+        }
+        if events.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let (next, is_partial) = match ended {
+        Ended::AtTheBeginning => (None, false),
+        Ended::Enough => (events.last().map(|event| event.sequence), false),
+        Ended::Bounded(next) => (Some(next), true),
+    };
+    Ok(Page { events, next, is_partial })
+}
+
+/// What the steps of one call have in common: what ties them together, and what is called.
+type Step = (Uuid, String);
+
+/// What is told of a record, and the call it is a step of; `None` where it is not of those asked for.
+fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
+    // Of most records of others this is all that is done.
+    if !std::str::from_utf8(payload).ok()?.contains(&asked.namespace) {
+        return None;
+    }
+    let Record { time, sequence, event } = serde_json::from_slice(payload).ok()?;
+    let Unmapped { team, connection } = event.unmapped;
+    let entity = event.entity;
+    let of_ours = |name: &Option<Name<'_>>| name.as_ref().is_none_or(|name| name.namespace == asked.namespace);
+    let named = match &entity {
+        Some(entity) => Some(entity.name.split_once('/').filter(|(namespace, _)| *namespace == asked.namespace)?.1),
+        None => None,
+    };
+    let is_named = named.is_some() || team.is_some() || connection.is_some();
+    if !is_named || !of_ours(&team) || !of_ours(&connection) {
+        return None;
+    }
+    if entity.as_ref().is_some_and(|entity| KEPT.contains(&&*entity.r#type)) {
+        return None;
+    }
+    let other_team = |wanted: &String| team.as_ref().is_some_and(|team| team.name != *wanted);
+    let other_uid = |wanted: Uuid| event.metadata.tenant_uid.is_some_and(|uid| uid != wanted);
+    if asked.team.as_ref().is_some_and(other_team) || asked.team_uid.is_some_and(other_uid) {
+        return None;
+    }
+    let text = |text: &str| (text.len() <= LONGEST_TEXT).then(|| text.to_owned());
+    let operation = event.api.and_then(|api| text(&api.operation));
+    let step = event.metadata.correlation_uid.zip(operation.clone());
+    let told = Told {
+        sequence,
+        time,
+        class: event.class_uid,
+        activity: event.activity_id,
+        message: text(&event.message)?,
+        outcome: match (event.action_id, event.status_id) {
+            (Some(2), _) => Outcome::Refused,
+            (_, Some(2)) => Outcome::Failed,
+            (_, Some(99)) => Outcome::Intended,
+            _ => Outcome::Succeeded,
+        },
+        reason: event.status_detail.as_deref().and_then(text),
+        actor: event.actor.and_then(|actor| {
+            let kind = match (actor.user.r#type.as_deref(), actor.user.type_id) {
+                (Some(kind), _) => text(kind)?,
+                (None, 3) => "System".to_owned(),
+                (None, 1) => "User".to_owned(),
+                (None, _) => return None,
+            };
+            Some(ToldActor { kind, name: text(&actor.user.name)? })
+        }),
+        connection: connection.and_then(|connection| text(&connection.name)),
+        operation,
+        marketplaces: event
+            .resources
+            .iter()
+            .filter(|resource| resource.r#type == "Marketplace")
+            .filter_map(|resource| text(&resource.uid))
+            .collect(),
+        entity: match (&entity, named) {
+            (Some(entity), Some(name)) => Some(ToldEntity { kind: text(&entity.r#type)?, name: text(name)? }),
+            _ => None,
+        },
+    };
+    Some((told, step))
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    time: i64,
+    sequence: u64,
+    #[serde(borrow)]
+    event: Event<'a>,
+}
+
+/// The part of an event that is told.
+#[derive(Deserialize)]
+struct Event<'a> {
+    class_uid: u64,
+    activity_id: u64,
+    action_id: Option<u64>,
+    status_id: Option<u64>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    #[serde(borrow)]
+    status_detail: Option<Cow<'a, str>>,
+    metadata: Metadata,
+    #[serde(borrow, default)]
+    unmapped: Unmapped<'a>,
+    #[serde(borrow)]
+    actor: Option<Actor<'a>>,
+    #[serde(borrow)]
+    api: Option<Api<'a>>,
+    #[serde(borrow, default)]
+    resources: Vec<Resource<'a>>,
+    #[serde(borrow)]
+    entity: Option<Entity<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    tenant_uid: Option<Uuid>,
+    correlation_uid: Option<Uuid>,
+}
+
+#[derive(Default, Deserialize)]
+struct Unmapped<'a> {
+    #[serde(borrow)]
+    team: Option<Name<'a>>,
+    #[serde(borrow)]
+    connection: Option<Name<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Name<'a> {
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Actor<'a> {
+    #[serde(borrow)]
+    user: User<'a>,
+}
+
+#[derive(Deserialize)]
+struct User<'a> {
+    type_id: u64,
+    #[serde(borrow)]
+    r#type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Api<'a> {
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Resource<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Entity<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! Reading a journal from its end, within bounds.
+//!
+//! Frames can be told apart from any byte on ([`crate::frame`]), so a segment is read in blocks from its end: what a block
+//! begins in the middle of belongs to the block before.
+
+use std::{
+    fs::File,
+    io,
+    ops::ControlFlow,
+    os::unix::fs::FileExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    frame::{Piece, Pieces},
+    journal::segments,
+};
+
+/// What is read at once; longer than any frame.
+const BLOCK_BYTES: u64 = 1024 * 1024;
+
+/// How much may be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Of the journal's bytes.
+    pub(crate) bytes: u64,
+    /// Of time.
+    pub(crate) time: Duration,
+}
+
+/// Why reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The journal begins here.
+    AtTheBeginning,
+    /// The visitor had enough.
+    Enough,
+    /// The budget is used up; records with this sequence and later ones were visited.
+    Bounded(u64),
+}
+
+/// The number of a record.
+#[derive(Deserialize)]
+struct Stored {
+    sequence: u64,
+}
+
+fn stored(payload: &[u8]) -> Option<Stored> {
+    serde_json::from_slice(payload).ok()
+}
+
+/// Gives the records of `dir` to `visit`, newest first, from the last one with a sequence below `before` on. A block is
+/// visited at least, however small the budget. Blocks on the disk.
+pub(crate) fn backwards(
+    dir: &Path,
+    before: Option<u64>,
+    budget: Budget,
+    visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Ended> {
+    let begun = Instant::now();
+    // `above` until the first record below `before` was found; `last` is the lowest sequence visited.
+    let (mut above, mut last, mut bytes) = (before, None, 0);
+    let segments = segments(dir)?;
+    for (_, path) in segments.iter().rev().filter(|(first, _)| before.is_none_or(|before| *first < before)) {
+        let file = File::open(path)?;
+        let mut end = file.metadata()?.len();
+        while end > 0 {
+            if let Some(last) = last
+                && (bytes >= budget.bytes || begun.elapsed() >= budget.time)
+            {
+                return Ok(Ended::Bounded(last));
+            }
+            let start = end.saturating_sub(BLOCK_BYTES);
+            let block = read(&file, start, end)?;
+            let mut frames = Pieces::new(&block[..]).filter_map(|piece| match piece {
+                Ok(Piece::Frame { offset, payload }) => Some((start + offset, payload)),
+                _ => None,
+            });
+            let Some((offset, first)) = frames.next() else {
+                end = start;
+                continue;
+            };
+            end = if start == 0 { 0 } else { offset };
+            let lowest = stored(&first).map(|first| first.sequence);
+            // Where to begin is found by the first frame of each block.
+            if above.is_some_and(|above| lowest.is_some_and(|lowest| lowest >= above)) {
+                continue;
+            }
+            bytes += block.len() as u64;
+            let payloads: Vec<Vec<u8>> = [first].into_iter().chain(frames.map(|(_, payload)| payload)).collect();
+            for payload in payloads.iter().rev() {
+                if above.is_some_and(|above| stored(payload).is_none_or(|it| it.sequence >= above)) {
+                    continue;
+                }
+                above = None;
+                if visit(payload).is_break() {
+                    return Ok(Ended::Enough);
+                }
+            }
+            last = lowest.or(last);
+        }
+    }
+    Ok(Ended::AtTheBeginning)
+}
+
+/// What is there of these bytes; a segment that is being written to may have been cut meanwhile.
+fn read(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let mut block = vec![0; usize::try_from(end - start).unwrap_or(0)];
+    let mut filled = 0;
+    while filled < block.len() {
+        match file.read_at(&mut block[filled..], start + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    block.truncate(filled);
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use audit::{Name, Peer, Role};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::frame::{Record, push};
+
+    const AMPLE: Budget = Budget { bytes: u64::MAX, time: Duration::MAX };
+
+    /// Frames of records with these sequences, each padded to about `bytes`.
+    fn frames(sequences: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
+        let writer = Peer { role: Role::Gateway, pod: Name::parse("gateway-0").unwrap() };
+        let writer = serde_json::to_string(&writer).unwrap();
+        let mut all = Vec::new();
+        for sequence in sequences {
+            let event = format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes));
+            let mut payload = String::new();
+            Record::write(&mut payload, &writer, 7, sequence, &event);
+            assert!(push(&mut all, payload.as_bytes()));
+        }
+        all
+    }
+
+    fn segment(dir: &TempDir, first: u64, content: &[u8]) {
+        fs::write(dir.path().join(format!("journal-{first:020}.otj")), content).unwrap();
+    }
+
+    /// The sequences that are visited, `most` of them at most, and why it ended.
+    fn visited(dir: &TempDir, before: Option<u64>, budget: Budget, most: usize) -> (Vec<u64>, Ended) {
+        let mut seen = Vec::new();
+        let ended = backwards(dir.path(), before, budget, &mut |payload| {
+            seen.push(stored(payload).unwrap().sequence);
+            if seen.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (seen, ended.unwrap())
+    }
+
+    fn down(from: u64, to: u64) -> Vec<u64> {
+        (to..=from).rev().collect()
+    }
+
+    #[test]
+    fn every_record_is_visited_once_newest_first_wherever_blocks_end() {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(visited(&dir, None, AMPLE, 9), (vec![], Ended::AtTheBeginning));
+        // Three blocks and a bit, of frames that fit into a block in no whole number; then a small segment, and an empty one.
+        segment(&dir, 1, &frames(1..331, 10_000));
+        segment(&dir, 331, &frames(331..340, 10));
+        segment(&dir, 340, &[]);
+        assert_eq!(visited(&dir, None, AMPLE, 999), (down(339, 1), Ended::AtTheBeginning));
+        for before in [1, 2, 100, 200, 330, 331, 332, 339] {
+            assert_eq!(visited(&dir, Some(before), AMPLE, 999).0, down(before - 1, 1), "{before}");
+        }
+        assert_eq!(visited(&dir, Some(u64::MAX), AMPLE, 3), (down(339, 337), Ended::Enough));
+        assert_eq!(visited(&dir, Some(200), AMPLE, 3), (down(199, 197), Ended::Enough));
+    }
+
+    #[test]
+    fn with_the_smallest_budget_one_comes_to_the_beginning_all_the_same() {
+        let dir = TempDir::new().unwrap();
+        segment(&dir, 1, &frames(1..331, 10_000));
+        segment(&dir, 331, &frames(331..340, 10));
+        for budget in [Budget { bytes: 0, ..AMPLE }, Budget { time: Duration::ZERO, ..AMPLE }] {
+            let (mut all, mut before, mut parts) = (Vec::new(), None, 0);
+            loop {
+                let (seen, ended) = visited(&dir, before, budget, 999);
+                all.extend(seen);
+                parts += 1;
+                match ended {
+                    Ended::Bounded(next) => before = Some(next),
+                    other => break assert_eq!(other, Ended::AtTheBeginning),
+                }
+            }
+            assert_eq!(all, down(339, 1));
+            assert!(parts >= 4, "{parts}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over() {
+        let dir = TempDir::new().unwrap();
+        let mut content = frames(1..331, 10_000);
+        let (length, middle) = (content.len(), content.len() / 2);
+        // A hole longer than a block, garbage in front, and a write that was cut off.
+        content[middle..middle + 1_200_000].fill(0xff);
+        content[..20].fill(0xff);
+        content.truncate(length - 5);
+        segment(&dir, 1, &content);
+        let (seen, ended) = visited(&dir, None, AMPLE, 999);
+        assert_eq!(ended, Ended::AtTheBeginning);
+        assert!(seen.is_sorted_by(|a, b| a > b) && seen.len() > 200, "{seen:?}");
+        assert_eq!((seen[0], *seen.last().unwrap()), (329, 2));
+    }
+}
