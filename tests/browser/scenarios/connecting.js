@@ -17,13 +17,13 @@ scenario(async (run) => {
     await person.press('Continue to Amazon');
     await person.page.waitForURL(`${amazon}/**`);
   };
-  /** On Amazon's page, says yes as a seller; back in the portal tells the address that brought them there. */
+  /** On Amazon's page, says yes as a seller; tells the address that brought them back to the portal. */
   const consent = async (person, seller) => {
     const back = person.page.waitForRequest((request) => new URL(request.url()).pathname === '/amazon/callback');
     await person.page.getByLabel(/seller/i).selectOption(seller);
     await person.press(/Authorize|Confirm/);
     const request = await back;
-    await person.page.waitForURL((url) => url.origin === run.told.origins.portal && url.pathname !== '/amazon/callback');
+    await person.page.waitForURL((url) => url.origin === run.told.origins.portal);
     return request.url();
   };
   const isReady = (person) => person.page.locator('.status', { hasText: 'Ready' }).first().waitFor();
@@ -59,6 +59,7 @@ scenario(async (run) => {
   const used = await run.step('the seller says yes, and the page follows until all is ready', async () => {
     await begin(ada, 'Acme, North America');
     const used = await consent(ada, sellers[0]);
+    await ada.page.waitForURL((url) => url.pathname.startsWith(`${team}/connections/`));
     const { pathname, search } = new URL(ada.page.url());
     ada.demand(pathname.startsWith(`${team}/connections/`) && !search.includes('code'), `the address is ${ada.page.url()}`);
     await isReady(ada);
@@ -128,6 +129,7 @@ scenario(async (run) => {
     await ada.press('Consent again at Amazon');
     await ada.page.waitForURL(`${amazon}/**`);
     await consent(ada, sellers[0]);
+    await ada.page.waitForURL(`**${connection}`);
     await isReady(ada);
   });
 

@@ -82,6 +82,7 @@ scenario(async (run) => {
     await ada.shot('keyboard');
     await to('link', 'I have copied it');
     await keyboard.press('Enter');
+    await ada.page.getByRole('heading', { name: 'Tokens', exact: true }).waitFor();
     await to('button', /Your account/);
     await keyboard.press('Enter');
     await to('button', 'Sign out');
