@@ -137,7 +137,6 @@ fn what_is_in_the_way_is_told_and_nothing_is_sent() {
     let state = |reason: &str| State::no("Ready", reason, "why");
     let gone = Code { way: None, ..code(way()) };
     let rotating = History { rotating: true, ..History::default() };
-    let elsewhere = |twin| code(Way { twin: Some(twin), ..way() });
     let mut no_redirect = way();
     no_redirect.reach.as_mut().unwrap().0.spec.redirect_uri = None;
     let fresh = stored_refresh_token(&keyset(), "acme", "na", 4);
@@ -161,8 +160,6 @@ fn what_is_in_the_way_is_told_and_nothing_is_sent() {
         ),
         (Look::at(code(Way { contained: Some("by inc-7".into()), ..way() })), (Waiting, "Contained")),
         (Look::at(code(Way { seller: Some(OTHER.into()), ..way() })), (Refused, SELLER_MISMATCH)),
-        // Whether a seller is connected elsewhere is not told to who has no consent of it.
-        (Look::at(elsewhere(Twin::Elsewhere)), (Settled::Exchanging, EXCHANGING)),
         (Look::at(code(Way { reach: Err(state("ApplicationNotFound")), ..way() })), (Waiting, "ApplicationNotFound")),
         (
             Look::at(code(Way { client_secret: Err(state("ClientSecretMissing")), ..way() })),
@@ -195,6 +192,11 @@ fn a_seller_that_is_not_the_connections_is_told_from_it_and_others_connections_a
     let granted = Code { outcome: Some(Outcome::Granted), ..code(Way { twin: Some(Twin::Elsewhere), ..way() }) };
     let elsewhere = Look::claimed(granted).plan().status.message.unwrap();
     assert!(elsewhere.starts_with("a connection of another namespace is"), "{elsewhere}");
+    let made_up = Look::at(code(Way { twin: Some(Twin::Elsewhere), ..way() })).plan();
+    assert!(
+        made_up.exchange.is_some(),
+        "of a seller elsewhere nothing is told before Amazon has shown that it consented"
+    );
     let same = Look::at(code(Way { seller: Some(SELLER.into()), ..way() })).plan();
     assert!(same.exchange.is_some(), "the same seller consents again");
 }
