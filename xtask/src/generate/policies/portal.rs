@@ -156,11 +156,9 @@ fn incidents() -> Policy {
     .variable("meta", META)
     .rule(
         Reason::Forbidden,
-        format!(
-            "request.operation != 'CREATE' || \
-             (dyn(object.spec).all(f, f in ['title', 'notes']) && size(object.metadata.?annotations.orValue({{}})) == 0 && \
-             size(object.metadata.?finalizers.orValue([])) == 0 && size(object.metadata.?ownerReferences.orValue([])) == 0)"
-        ),
+        "request.operation != 'CREATE' || \
+             (dyn(object.spec).all(f, f in ['title', 'notes']) && size(object.metadata.?annotations.orValue({})) == 0 && \
+             size(object.metadata.?finalizers.orValue([])) == 0 && size(object.metadata.?ownerReferences.orValue([])) == 0)",
         format!("'spec: the portal opens ' + {OBJECT} + ' with a title and notes, and no more'"),
     )
     .rule(
