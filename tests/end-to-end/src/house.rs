@@ -165,7 +165,7 @@ impl House {
             browser: OnceLock::new(),
         };
         house.add_roles(plan);
-        if plan.gateways.len() > 0 {
+        if !plan.gateways.is_empty() {
             // What people are told to call from their own machines.
             let gateway = format!("https://localhost:{}", house.role(&gateway_pod(0)).port);
             fs::write(house.dir.join("settings/gatewayUrl"), gateway).unwrap();

@@ -225,9 +225,8 @@ impl Browser {
         let page = self.get(&team).await?;
         let link = format!("href=\"{team}/connections/");
         // The one of the samples is there too.
-        let names = page.text.split(&link).skip(1).filter_map(|rest| rest.split('"').next());
-        let name =
-            names.filter(|name| *name != "new" && *name != super::CONNECTION).next().context("it is not listed")?;
+        let mut names = page.text.split(&link).skip(1).filter_map(|rest| rest.split('"').next());
+        let name = names.find(|name| *name != "new" && *name != super::CONNECTION).context("it is not listed")?;
         let (connection, token_name) = (name.to_owned(), format!("by-portal-{}", jiff::Timestamp::now().as_second()));
         let marketplaces = format!("marketplaces.{connection}");
         let form = [
