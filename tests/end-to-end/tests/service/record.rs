@@ -143,7 +143,7 @@ fn the_portal_is_told_what_is_recorded_of_a_namespace_and_that_it_asked_is_recor
             journals.activity(recorded, &asked, from).await.unwrap()
         })
     };
-    house.block_on(async { tokio::spawn(delivery.run()) });
+    let _delivers = house.block_on(async { [tokio::spawn(delivery.run())] });
     let told = |events: &Events, message: &str, actor: &str| {
         let by = |event: &audit::wire::reading::Told| event.actor.as_ref().is_some_and(|by| by.name == actor);
         events.events.iter().filter(|event| event.message == message && by(event)).count()
