@@ -1,5 +1,5 @@
 //! People at the portal, with a real browser, a real mail server and an Ingress before it.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod banner;
 mod connecting;
