@@ -1,4 +1,5 @@
 //! The consent page, as a seller's browser and an application meet it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::world::{Answer, World, send};
 use openteam_amazon_emulator::{Change, Clock, Registration};
