@@ -40,6 +40,9 @@ pub const CLUSTER: &[Package] = &[
     package("socat", &["socat"]),
 ];
 
+/// For what people paste at a prompt.
+pub const CURL: &[Package] = &[package("curl", &["curl"])];
+
 /// For [`crate::clients::Library::Browser`], and what people paste from its pages; npm is asked for where it is used, as that of the other library is.
 pub const BROWSER: &[Package] = &[
     package("chromium", &["/usr/bin/chromium"]),

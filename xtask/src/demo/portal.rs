@@ -199,7 +199,7 @@ impl Browser {
             bail!("back from Amazon: {}", page.text);
         }
         let started = Instant::now();
-        while !self.get(&connection).await?.text.contains(">Ready<") {
+        while !self.get(&connection).await?.text.contains("Amazon accepts it.") {
             if started.elapsed() > LIMIT {
                 bail!("{connection} is not Ready: {}", self.get(&connection).await?.text);
             }

@@ -113,7 +113,7 @@ async fn a_consent_leads_back_with_state_seller_and_a_code_that_gives_a_refresh_
     let again = browser.exchange(code, &[("redirect_uri", CALLBACK)]).await;
     assert_eq!((again.status.as_u16(), &again.body["error"]), (400, &"invalid_grant".into()));
     assert_eq!(again.body["error_description"], "The request has an invalid grant parameter : code");
-    assert_eq!(browser.world.emulator.codes(), [code.clone()]);
+    assert_eq!(browser.world.emulator.codes(), std::slice::from_ref(code));
 }
 
 #[tokio::test]
