@@ -119,6 +119,7 @@ fn at_update() -> Vec<Case> {
         ("Incident", "/spec/notes/0/text", json!("Not seen."), "a note does not change"),
         ("Incident", "/spec/notes/0/author", json!("b@example.com"), "notes only grow"),
         ("Incident", "/spec/notes/0/time", json!("2026-01-01T02:00:00Z"), "notes only grow"),
+        ("PortalUser", "/spec/email", json!("b@example.com"), "email is immutable"),
         ("RuntimeToken", "/spec/expiresAt", json!("2028-01-01T00:00:00Z"), never),
         ("RuntimeToken", "/spec/scope/marketplaceIds", json!(["A2EUQ1WTGCTBG2"]), never),
         ("RuntimeToken", "/spec/issuedBy", json!("b@example.com"), never),

@@ -99,7 +99,8 @@ fn dashboard_alerts_and_documents_name_the_metrics_that_there_are() {
     let house = openteam_end_to_end::house();
     let tenant = house.tenant("metric-names");
     work(&house, "metric-names/metric-names-na", &tenant.runtime_token("nightly"));
-    // The webhook has nothing to tell before it is asked.
+    // Portal and webhook have nothing to tell before they are asked.
+    assert_eq!(house.person("192.0.2.1").get("/sign-in").status.as_u16(), 200);
     house.create_reviewed_namespace("metric-names-reviewed");
     let mut team = crds::Team::new("reviewed", crds::TeamSpec::default());
     team.metadata.namespace = Some("metric-names-reviewed".to_owned());
