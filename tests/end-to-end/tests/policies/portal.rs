@@ -288,7 +288,8 @@ fn only_the_portal_writes_portal_users_and_responders_contain_them() {
     // Without `update` another policy refuses too, and kubectl tells one of them.
     for (who, why) in [("tenant", why), (RESPONDER, "")] {
         patches_not(who, kind, NAMESPACE, &signed_in_as_another(), why);
-        patches_not(who, kind, NAMESPACE, &json!({ "spec": { "failures": 1 } }), why);
+        let failures = json!([{ "network": "n", "failures": 0, "at": "2026-01-01T00:00:00.000000Z" }]);
+        patches_not(who, kind, NAMESPACE, &json!({ "spec": { "failures": failures } }), why);
         patches_not(who, kind, NAMESPACE, &annotated("a", "b"), why);
     }
     let other = changed(&user, "/metadata/name", json!("other"));
