@@ -148,7 +148,7 @@ fn the_portal_may_what_people_do_there_and_no_more(house: &House) {
         ("sealedcredentials.openteam.dev/status", None, &[]),
         ("amazonconnections.openteam.dev/status", None, &[]),
         ("incidents.openteam.dev", None, &[]),
-        ("incidents.openteam.dev", within, &["list", "watch"]),
+        ("incidents.openteam.dev", within, &["get", "list", "watch", "create", "update"]),
         ("storedcredentials.internal.openteam.dev", None, &[]),
         ("portalusers.internal.openteam.dev", None, &[]),
         ("portalusers.internal.openteam.dev", within, &["get", "list", "watch", "create", "update", "delete"]),
