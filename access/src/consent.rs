@@ -55,11 +55,8 @@ pub fn same_seller<'a>(
 ) -> Option<(&'a NamespacedReference, &'a AmazonConnection)> {
     let all = index.connections.iter().filter_map(|(other, entry)| Some((other, entry.read()?.as_ref())));
     let mut found = all.filter(|(other, connection)| {
-        let spec = &connection.spec;
         *other != name
-            && spec.application_ref == *application
-            && (spec.region, spec.sandbox) == (region, sandbox)
-            && connection.selling_partner_id() == Some(seller)
+            && connection.is_for(application, region, sandbox, seller)
             && connection.status.as_ref().is_some_and(|status| is_true(&status.conditions, AUTHORIZED))
     });
     let first = found.next()?;

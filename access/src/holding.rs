@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::{
     Caller,
     containment::{self, Containment},
-    index::{Entry, Index, Kind, named},
+    index::{Entry, Index, Kind, named, within},
     refusal::Refusal,
     rotation,
 };
@@ -27,11 +27,7 @@ impl Holding {
     /// Everything that `caller` holds, contained or not, good or not.
     pub(crate) fn of(index: &Index, caller: &Caller) -> Vec<Self> {
         match caller {
-            Caller::ServiceAccount(account) => index
-                .grants
-                .range(named(&account.namespace, "")..)
-                .take_while(|(name, _)| name.namespace == account.namespace)
-                .filter_map(|(name, entry)| Some((name, entry.read()?)))
+            Caller::ServiceAccount(account) => within(&index.grants, &account.namespace)
                 .filter(|(_, grant)| grant.spec.service_account.name == account.name)
                 .map(|(name, grant)| Self::Grant(name.clone(), grant.clone()))
                 .collect(),

@@ -67,6 +67,17 @@ pub struct Index {
     pub namespaces: RedBlackTreeMapSync<String, BTreeMap<String, String>>,
 }
 
+/// The objects of one namespace that could be read, by name.
+pub fn within<'a, K>(
+    objects: &'a Objects<K>,
+    namespace: &'a str,
+) -> impl Iterator<Item = (&'a NamespacedReference, &'a Arc<K>)> {
+    objects
+        .range(named(namespace, "")..)
+        .take_while(move |(name, _)| name.namespace == namespace)
+        .filter_map(|(name, entry)| Some((name, entry.read()?)))
+}
+
 /// The name of an object in `namespace`.
 pub(crate) fn named(namespace: &str, name: &str) -> NamespacedReference {
     NamespacedReference { namespace: namespace.to_owned(), name: name.to_owned() }

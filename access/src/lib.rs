@@ -28,7 +28,7 @@ pub use credential::{CredentialAuthorized, decide_credential, still_given};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connection, usable_connections};
 pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
 pub use holding::{Holding, RuntimeTokenFault, connections_of, runtime_token_fault};
-pub use index::{Entry, Index, Kind, Objects};
+pub use index::{Entry, Index, Kind, Objects, within};
 pub use membership::{Action, may, memberships, role_in};
 pub use namespaces::{allowed, selects};
 pub use refusal::Refusal;

@@ -258,4 +258,13 @@ impl AmazonConnection {
         let consented = self.status.as_ref().and_then(|status| status.selling_partner_id.as_deref());
         self.spec.selling_partner_id.as_deref().or(consented)
     }
+
+    /// Whether it is for `seller` by that application in that region: two that are hold one and the same consent.
+    #[must_use]
+    pub fn is_for(&self, application: &NamespacedReference, region: Region, sandbox: bool, seller: &str) -> bool {
+        let spec = &self.spec;
+        spec.application_ref == *application
+            && (spec.region, spec.sandbox) == (region, sandbox)
+            && self.selling_partner_id() == Some(seller)
+    }
 }

@@ -9,15 +9,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use process::mail::{MailError, Retry};
 
-use crate::error::delay;
+use crate::{error::delay, status::whole_seconds};
 
 /// Reason of what was not sent because no server was set up, which may be mended.
 const NOT_CONFIGURED: &str = MailError::NotConfigured.reason();
-
-/// As a `Time` is kept: with a fraction it would differ from itself once it was written.
-fn whole_seconds(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
-}
 
 /// What the status says of the mail `wanted`, an id, after what it said `before`.
 pub(crate) fn next(
@@ -39,7 +34,7 @@ pub(crate) fn next(
         state: MailState::Pending,
         attempts: 0,
         last_reason: None,
-        at: whole_seconds(now),
+        at: Time(whole_seconds(now)),
     };
     Some(before.filter(goes_on).unwrap_or_else(new))
 }
@@ -65,7 +60,7 @@ pub(crate) fn tried(mail: MailStatus, error: Option<MailError>, now: Timestamp) 
         state,
         attempts: mail.attempts.saturating_add(1),
         last_reason: error.map(|error| error.reason().to_owned()),
-        at: whole_seconds(now),
+        at: Time(whole_seconds(now)),
         id: mail.id,
     }
 }

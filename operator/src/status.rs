@@ -35,6 +35,16 @@ use crate::{
     subject::{Subject, entity, reference, target},
 };
 
+/// As a `Time` is kept: with a fraction it would differ from itself once it was written.
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// As a `MicroTime` is kept, likewise.
+pub(crate) fn micros(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
 /// The field manager of everything the operator applies.
 pub(crate) const MANAGER: &str = "openteam-operator";
 

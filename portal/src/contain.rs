@@ -264,12 +264,6 @@ pub(crate) fn is_contained(ask: &Ask, name: &NamespacedReference, connection: &c
     !access::contained(&ask.index, name, connection).is_empty()
 }
 
-/// Whether the Team is contained.
-pub(crate) fn team_is_contained(ask: &Ask, membership: &Membership) -> bool {
-    let team = ask.index.teams.get(&membership.team).and_then(Entry::read);
-    team.is_none_or(|team| crds::annotation::incidents(&team.metadata).is_some())
-}
-
 /// Whether the person may contain, and it is not already.
 pub(crate) fn may(membership: &Membership, contained: bool) -> bool {
     membership.may(Action::Contain) && !contained

@@ -138,6 +138,11 @@ impl Membership {
         self.object.spec.display_name.clone().unwrap_or_else(|| self.team.name.clone())
     }
 
+    /// Whether the Team is contained.
+    pub(crate) fn is_contained(&self) -> bool {
+        crds::annotation::incidents(&self.object.metadata).is_some()
+    }
+
     /// Its overview.
     pub(crate) fn path(&self) -> String {
         format!("/teams/{}/{}", self.team.namespace, self.team.name)

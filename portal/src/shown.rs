@@ -70,17 +70,18 @@ pub(crate) fn place(membership: &Membership) -> Place {
         name: membership.team.name.clone(),
         display_name: membership.display_name(),
         role: role(membership.role).to_owned(),
-        may_contain: crate::contain::may(
-            membership,
-            crds::annotation::incidents(&membership.object.metadata).is_some(),
-        ),
+        may_contain: crate::contain::may(membership, membership.is_contained()),
     }
 }
 
 fn team_link(index: &Index, team: &NamespacedReference) -> TeamLink {
+    TeamLink { namespace: team.namespace.clone(), name: team.name.clone(), display_name: team_name(index, team) }
+}
+
+/// The name of a Team that people see.
+pub(crate) fn team_name(index: &Index, team: &NamespacedReference) -> String {
     let object = index.teams.get(team).and_then(access::Entry::read);
-    let display_name = object.and_then(|team| team.spec.display_name.clone()).unwrap_or_else(|| team.name.clone());
-    TeamLink { namespace: team.namespace.clone(), name: team.name.clone(), display_name }
+    object.and_then(|team| team.spec.display_name.clone()).unwrap_or_else(|| team.name.clone())
 }
 
 /// The connections of a Team, by name.
@@ -88,12 +89,7 @@ pub(crate) fn connections<'a>(
     index: &'a Index,
     team: &'a NamespacedReference,
 ) -> impl Iterator<Item = (&'a NamespacedReference, &'a std::sync::Arc<AmazonConnection>)> {
-    let from = NamespacedReference { namespace: team.namespace.clone(), name: String::new() };
-    index
-        .connections
-        .range(from..)
-        .take_while(|(name, _)| name.namespace == team.namespace)
-        .filter_map(|(name, entry)| Some((name, entry.read()?)))
+    access::within(&index.connections, &team.namespace)
         .filter(|(_, connection)| connection.spec.team_ref.name == team.name)
 }
 
@@ -102,13 +98,7 @@ pub(crate) fn tokens<'a>(
     index: &'a Index,
     team: &'a NamespacedReference,
 ) -> impl Iterator<Item = (&'a NamespacedReference, &'a std::sync::Arc<RuntimeToken>)> {
-    let from = NamespacedReference { namespace: team.namespace.clone(), name: String::new() };
-    index
-        .runtime_tokens
-        .range(from..)
-        .take_while(|(name, _)| name.namespace == team.namespace)
-        .filter_map(|(name, entry)| Some((name, entry.read()?)))
-        .filter(|(_, token)| token.spec.team_ref.name == team.name)
+    access::within(&index.runtime_tokens, &team.namespace).filter(|(_, token)| token.spec.team_ref.name == team.name)
 }
 
 /// The AgentGrants of a Team, by name.
@@ -116,13 +106,7 @@ pub(crate) fn grants<'a>(
     index: &'a Index,
     team: &'a NamespacedReference,
 ) -> impl Iterator<Item = (&'a NamespacedReference, &'a std::sync::Arc<crds::AgentGrant>)> {
-    let from = NamespacedReference { namespace: team.namespace.clone(), name: String::new() };
-    index
-        .grants
-        .range(from..)
-        .take_while(|(name, _)| name.namespace == team.namespace)
-        .filter_map(|(name, entry)| Some((name, entry.read()?)))
-        .filter(|(_, grant)| grant.spec.team_ref.name == team.name)
+    access::within(&index.grants, &team.namespace).filter(|(_, grant)| grant.spec.team_ref.name == team.name)
 }
 
 /// The name of a connection that people see.

@@ -34,7 +34,7 @@ pub(crate) fn home(ask: &Ask, visitor: &Visitor) -> Response<Body> {
         };
         rows.push(TeamRow {
             path: format!("/teams/{}/{}", team.namespace, team.name),
-            name: object.spec.display_name.clone().unwrap_or_else(|| team.name.clone()),
+            name: shown::team_name(&ask.index, team),
             role: shown::role(*role).to_owned(),
             connections: shown::connections(&ask.index, team).count(),
             accepted: visitor.has_accepted(team, object.metadata.uid.as_deref()),

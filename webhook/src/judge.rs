@@ -12,7 +12,7 @@ mod team;
 #[cfg(test)]
 mod tests;
 
-use access::{Entry, Index, Objects};
+use access::{Entry, Index};
 use crds::{
     AgentGrant, AmazonApplication, AmazonConnection, NamespacedReference, RuntimeToken, SealedCredential, Team,
 };
@@ -130,18 +130,6 @@ fn look(world: &World<'_>, new: &Subject, old: Option<&Subject>) -> Findings {
 /// `name` in the namespace of an object.
 fn beside(meta: &ObjectMeta, name: &str) -> NamespacedReference {
     NamespacedReference { namespace: meta.namespace.clone().unwrap_or_default(), name: name.to_owned() }
-}
-
-/// The objects of one namespace that can be read.
-fn within<'a, K>(
-    objects: &'a Objects<K>,
-    namespace: &'a str,
-) -> impl Iterator<Item = (&'a NamespacedReference, &'a K)> {
-    let first = NamespacedReference { namespace: namespace.to_owned(), name: String::new() };
-    objects
-        .range(first..)
-        .take_while(move |(name, _)| name.namespace == namespace)
-        .filter_map(|(name, entry)| Some((name, entry.read()?.as_ref())))
 }
 
 /// Warns of a Team that is not there.

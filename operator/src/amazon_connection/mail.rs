@@ -12,13 +12,12 @@ use jiff::Timestamp;
 use kube::Api;
 use process::mail::{EmailAddress, Mail, MailError, MailKind};
 
-use super::plan::whole_seconds;
 use crate::{
     consent,
     controller::Context,
     error::ReconcileError,
     mailing,
-    status::{self, Event},
+    status::{self, Event, whole_seconds},
     stores::read,
     subject::{Subject, entity, reference, target},
     team::contacts,
@@ -56,7 +55,7 @@ impl Why {
         // Of a token that never worked only whoever sealed it need know, and they look.
         let worked = !status.participations.is_empty();
         // As it is kept: with a fraction it would name another mail once it was written.
-        worked.then_some((Self::Revoked, whole_seconds(refused.last_transition_time.0).0))
+        worked.then_some((Self::Revoked, whole_seconds(refused.last_transition_time.0)))
     }
 
     const fn as_str(self) -> &'static str {

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     consent, credential,
+    status::{micros, whole_seconds},
     subject::{contained_states, reference},
 };
 
@@ -193,16 +194,6 @@ impl Verdict {
     }
 }
 
-/// As a `Time` is kept: with a fraction it would differ from itself once it was written.
-pub(super) fn whole_seconds(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
-}
-
-/// As a `MicroTime` is kept, likewise.
-pub(super) fn micros(time: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-}
-
 /// Decides.
 pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
     let connection = seen.connection;
@@ -235,7 +226,7 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
         Some(proven) => stored.usable(proven.refresh_token, seen.now),
         None => Some(stored.clone()),
     });
-    status.authorized_at = in_use.map(|stored| whole_seconds(stored.spec.sealed_at.0));
+    status.authorized_at = in_use.map(|stored| Time(whole_seconds(stored.spec.sealed_at.0)));
     status.authorization_expires_at = status.authorized_at.as_ref().map(|at| Time(at.0 + AUTHORIZATION_LIFE));
 
     status.refused.take_if(|refused| Some(&refused.with) != wanted.as_ref());

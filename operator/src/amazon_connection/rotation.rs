@@ -6,10 +6,13 @@ use crds::{
     condition::{CONSENT_REQUESTED, OLD_TOKEN_STILL_ACCEPTED, State, find, is_true},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 
 use super::plan::Verdict;
-use crate::consent;
+use crate::{
+    consent,
+    status::{micros, whole_seconds},
+};
 
 /// How often a refresh token that was rotated away is tried at Amazon, while it is accepted.
 const TRIED_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -94,14 +97,14 @@ pub(super) fn renewal(
     let mut renewal = match value {
         Some(value) if before.as_ref().is_none_or(|before| before.value != value) => Renewal {
             value: value.to_owned(),
-            asked_at: stored.filter(|_| connection.status.is_some()).map(|_| MicroTime(super::plan::micros(now))),
+            asked_at: stored.filter(|_| connection.status.is_some()).map(|_| MicroTime(micros(now))),
             done_at: None,
         },
         _ => before?,
     };
     let sealed_since = |asked: &MicroTime| stored.is_some_and(|stored| stored.spec.sealed_at.0 > asked.0);
     if renewal.done_at.is_none() && newest_is_accepted && renewal.asked_at.as_ref().is_some_and(sealed_since) {
-        renewal.done_at = Some(super::plan::whole_seconds(now));
+        renewal.done_at = Some(Time(whole_seconds(now)));
     }
     Some(renewal)
 }
@@ -197,7 +200,7 @@ pub(super) fn old_token(
         }
     };
     if state.status.is_some() {
-        let tried_at = super::plan::whole_seconds(now);
+        let tried_at = Time(whole_seconds(now));
         status.old_token = Some(OldToken { generation: old, tried_at, tested: tried.test.clone() });
     }
     // What is known is not taken back by an Amazon that does not answer.

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::name_of;
-use crate::dependents::Name;
+use crate::{dependents::Name, status::whole_seconds};
 
 /// How long after its detection Amazon must have been told of an incident.
 const NOTIFY_AMAZON_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -122,11 +122,6 @@ pub(super) fn plan(seen: &Observed<'_>) -> Plan {
         observed_generation: incident.metadata.generation,
     };
     Plan { status, happened }
-}
-
-/// Kubernetes writes times so; what is compared with what comes back must be so too.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// The targets, and which of them changed.

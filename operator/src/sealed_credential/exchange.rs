@@ -219,8 +219,7 @@ fn twin(context: &Context, connection: &AmazonConnection, seller: &str) -> Optio
         *name != own
             && read(other.as_ref()).is_some_and(|other| {
                 let status = other.status.as_ref();
-                (other.spec.region, other.spec.sandbox) == (spec.region, spec.sandbox)
-                    && other.selling_partner_id() == Some(seller)
+                other.is_for(&spec.application_ref, spec.region, spec.sandbox, seller)
                     && status.is_some_and(|status| is_true(&status.conditions, AUTHORIZED))
             })
     };

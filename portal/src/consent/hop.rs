@@ -49,10 +49,7 @@ pub(crate) fn hop(ask: &Ask, visitor: &Visitor) -> Result<Response<Body>, Refusa
 
 /// The consents that this browser began, and the connections of the seller that the person could have renewed.
 fn choices(ask: &Ask, visitor: &Visitor, seller: Option<&str>) -> Vec<Shown> {
-    let team_name = |team: &NamespacedReference| {
-        let object = ask.index.teams.get(team).and_then(access::Entry::read);
-        object.and_then(|team| team.spec.display_name.clone()).unwrap_or_else(|| team.name.clone())
-    };
+    let team_name = |team: &NamespacedReference| shown::team_name(&ask.index, team);
     let living = |one: &&PendingConsent| one.session == visitor.session.id && one.expires_at.0 > ask.now;
     let pending: Vec<&PendingConsent> = visitor.user.spec.consents.iter().filter(living).collect();
     let mut shown: Vec<Shown> = pending

@@ -111,7 +111,7 @@ pub(crate) async fn begin_new(ask: &Ask, membership: &Membership, form: &Fields)
     let Some((application_name, draft)) = wanted(form, &mut page) else {
         return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &page, &leave(ask, membership)));
     };
-    if crate::contain::team_is_contained(ask, membership) {
+    if membership.is_contained() {
         let text = "The Team is contained. Nothing is added until whoever handles the incident restores it.".to_owned();
         return Err(Refusal::Problem(Problem::Contained { text }));
     }

@@ -1,9 +1,9 @@
 //! AmazonConnection: whether it can ever work as written.
 
-use access::{Entry, allowed, scope};
+use access::{Entry, allowed, scope, within};
 use crds::{Access, AmazonConnection};
 
-use super::{Findings, World, beside, look_for_team, readable, within};
+use super::{Findings, World, beside, look_for_team, readable};
 
 pub(super) fn look(world: &World<'_>, connection: &AmazonConnection, found: &mut Findings) {
     let (meta, spec) = (&connection.metadata, &connection.spec);
@@ -24,12 +24,8 @@ pub(super) fn look(world: &World<'_>, connection: &AmazonConnection, found: &mut
     }
     // Of other namespaces nothing is told: their connections do not exist for this one.
     let twin = spec.selling_partner_id.as_ref().and_then(|seller| {
-        let same = |it: &AmazonConnection| {
-            it.selling_partner_id() == Some(seller)
-                && (it.spec.region, it.spec.sandbox) == (spec.region, spec.sandbox)
-                && it.spec.application_ref == spec.application_ref
-        };
-        within(&world.index.connections, &own.namespace).find(|(name, it)| **name != own && same(it))
+        within(&world.index.connections, &own.namespace)
+            .find(|(name, it)| **name != own && it.is_for(&spec.application_ref, spec.region, spec.sandbox, seller))
     });
     if let Some((twin, _)) = twin {
         let name = &twin.name;

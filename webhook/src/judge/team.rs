@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::{connections_of, runtime_token_fault};
+use access::{connections_of, runtime_token_fault, within};
 use crds::{RuntimeToken, Team};
 
-use super::{Findings, World, within};
+use super::{Findings, World};
 
 pub(super) fn look(world: &World<'_>, team: &Team, old: Option<&Team>, found: &mut Findings) {
     if let Err(error) = team.spec.max_ttl() {

@@ -21,7 +21,7 @@ use super::{
     super::{name_of, share::Shares},
     Outcome, is_final,
 };
-use crate::dependents::Name;
+use crate::{dependents::Name, status::whole_seconds};
 
 /// Stands for the settings' `incidentContact`, as recipient.
 pub(super) const PLATFORM: &str = "incidentContact";
@@ -130,11 +130,6 @@ pub(super) fn plan(seen: &Seen<'_>, status: &mut IncidentStatus) -> Notices {
         None => status.conditions.retain(|condition| condition.type_ != NOTIFIED),
     }
     Notices { ended, again_at: again_at(seen, status, now) }
-}
-
-/// Kubernetes writes times so; what is compared with what comes back must be so too.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Takes over what came of attempts.
