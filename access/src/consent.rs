@@ -6,7 +6,10 @@ use crds::{
     condition::{AUTHORIZED, is_true},
 };
 
-use crate::{Index, endpoint::own_endpoints};
+use crate::{
+    Index,
+    endpoint::{amazon_region, own_endpoints},
+};
 
 /// Amazon's consent page for a connection: Seller Central of the first of its marketplaces that is known, else of the first
 /// of its region; one consent covers the region (SP-API documentation, "Website authorization workflow"). An application in
@@ -27,11 +30,7 @@ pub fn consent_page(
 }
 
 fn seller_central(connection: &AmazonConnectionSpec) -> &'static str {
-    let region = match connection.region {
-        crds::Region::Na => Region::Na,
-        crds::Region::Eu => Region::Eu,
-        crds::Region::Fe => Region::Fe,
-    };
+    let region = amazon_region(connection.region);
     // The region's largest, where none is named that is known.
     let default = match region {
         Region::Na => "sellercentral.amazon.com",

@@ -52,6 +52,16 @@ pub fn own_endpoints(application: &AmazonApplication, allowed: bool) -> Result<O
     }
 }
 
+/// Amazon's region of a connection's.
+#[must_use]
+pub const fn amazon_region(region: Region) -> amazon::Region {
+    match region {
+        Region::Na => amazon::Region::Na,
+        Region::Eu => amazon::Region::Eu,
+        Region::Fe => amazon::Region::Fe,
+    }
+}
+
 /// The addresses of a connection: Amazon's by region and sandbox, or the application's own.
 ///
 /// # Errors
@@ -62,11 +72,7 @@ pub fn addresses(
     allowed: bool,
 ) -> Result<Addresses, EndpointFault> {
     let own = own_endpoints(application, allowed)?;
-    let region = match connection.region {
-        Region::Na => amazon::Region::Na,
-        Region::Eu => amazon::Region::Eu,
-        Region::Fe => amazon::Region::Fe,
-    };
+    let region = amazon_region(connection.region);
     let parse = |field, own: Option<&String>, default: &str| {
         own.map_or(default, String::as_str).parse().map_err(|why| EndpointFault::Unusable { field, why })
     };

@@ -26,7 +26,7 @@ pub use consent::{consent_page, same_seller};
 pub use containment::{Containment, contained};
 pub use credential::{CredentialAuthorized, decide_credential, still_given};
 pub use decision::{Authorized, Request, Usable, decide, still_holds, usable_connection, usable_connections};
-pub use endpoint::{Addresses, EndpointFault, addresses, own_endpoints};
+pub use endpoint::{Addresses, EndpointFault, addresses, amazon_region, own_endpoints};
 pub use holding::{Holding, RuntimeTokenFault, connections_of, runtime_token_fault};
 pub use index::{Entry, Index, Kind, Objects, within};
 pub use membership::{Action, may, memberships, role_in};

@@ -248,9 +248,7 @@ pub(crate) async fn ask_for(
         annotation::RENEW => (Change::RenewalAskedBy(by), "renew"),
         _ => (Change::TestAskedBy(by), "test"),
     };
-    let uid = connection.metadata.uid.as_deref();
-    let event = act::event(Kind::AmazonConnection, &name, uid, &membership.team.name, change)?;
-    ask.portal.recorded(event).await?;
+    recorded(ask, membership, &name, &connection, change).await?;
     let value = format!("portal-{}", ask.now.strftime("%Y%m%dT%H%M%S%.3fZ"));
     ask.portal.annotate(done, &*connection, key, &value).await?;
     Ok(back(membership, &name, done))
@@ -271,10 +269,8 @@ pub(crate) async fn rename(
         let wrong = Wrong { rename: Some(Field::wrong(wanted, error)), token: None };
         return detail(ask, membership, &name.name, wrong);
     }
-    let uid = connection.metadata.uid.as_deref();
     let change = Change::RenamedBy(membership.visitor.requester(ask));
-    let event = act::event(Kind::AmazonConnection, &name, uid, &membership.team.name, change)?;
-    ask.portal.recorded(event).await?;
+    recorded(ask, membership, &name, &connection, change).await?;
     ask.portal.rename(&connection, &wanted).await?;
     Ok(back(membership, &name, "renamed"))
 }
@@ -296,9 +292,7 @@ pub(crate) async fn paste(
         }
     };
     let change = Change::InputGivenBy(membership.visitor.requester(ask), Given::RefreshToken);
-    let uid = connection.metadata.uid.as_deref();
-    let event = act::event(Kind::AmazonConnection, &name, uid, &membership.team.name, change)?;
-    ask.portal.recorded(event).await?;
+    recorded(ask, membership, &name, &connection, change).await?;
     sealed.metadata.owner_references = act::owned_by(&*connection);
     ask.portal.create("give a token", &sealed).await?;
     Ok(back(membership, &name, "pasted"))
@@ -343,12 +337,23 @@ pub(crate) async fn delete(
         let error = format!("Type {} to delete it.", name.name);
         return delete_form(ask, membership, &name.name, Field::wrong(typed, error));
     }
-    let uid = connection.metadata.uid.as_deref();
     let change = Change::DeletedBy(membership.visitor.requester(ask));
-    let event = act::event(Kind::AmazonConnection, &name, uid, &membership.team.name, change)?;
-    ask.portal.recorded(event).await?;
+    recorded(ask, membership, &name, &connection, change).await?;
     ask.portal.delete("delete a connection", &*connection).await?;
     Ok(see_other(&format!("{}?done=deleted", membership.path())))
+}
+
+/// Records what is about to be done with a connection.
+async fn recorded(
+    ask: &Ask,
+    membership: &Membership,
+    name: &NamespacedReference,
+    connection: &AmazonConnection,
+    change: Change,
+) -> Result<(), Refusal> {
+    let uid = connection.metadata.uid.as_deref();
+    let event = act::event(Kind::AmazonConnection, name, uid, &membership.team.name, change)?;
+    ask.portal.recorded(event).await
 }
 
 /// Refuses where something is contained: it is evidence, and frozen.

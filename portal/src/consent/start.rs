@@ -53,20 +53,16 @@ fn leave(ask: &Ask, membership: &Membership) -> Leave {
     let mut pages = BTreeSet::new();
     for (_, application) in applications(ask, membership) {
         for marketplace in MARKETPLACES {
-            let region = REGIONS.into_iter().find(|region| same(*region, marketplace.region)).unwrap_or_default();
+            let region = REGIONS
+                .into_iter()
+                .find(|region| access::amazon_region(*region) == marketplace.region)
+                .unwrap_or_default();
             let ids = vec![marketplace.id.to_owned()];
             let spec = AmazonConnectionSpec { region, marketplace_ids: ids, ..AmazonConnectionSpec::default() };
             pages.extend(origin(&access::consent_page(&spec, application, ask.portal.allow_endpoints)));
         }
     }
     pages.into_iter().collect()
-}
-
-fn same(ours: Region, amazons: amazon::Region) -> bool {
-    matches!(
-        (ours, amazons),
-        (Region::Na, amazon::Region::Na) | (Region::Eu, amazon::Region::Eu) | (Region::Fe, amazon::Region::Fe)
-    )
 }
 
 fn form_page(ask: &Ask, membership: &Membership, form: &Fields) -> ConnectionNew {
@@ -81,7 +77,7 @@ fn form_page(ask: &Ask, membership: &Membership, form: &Fields) -> ConnectionNew
     };
     let region = |region: Region| {
         let ticked: BTreeSet<&str> = form.all_of("marketplaces", region.as_str()).collect();
-        let of_it = MARKETPLACES.iter().filter(|marketplace| same(region, marketplace.region));
+        let of_it = MARKETPLACES.iter().filter(|marketplace| access::amazon_region(region) == marketplace.region);
         RegionChoice {
             value: region.as_str().to_owned(),
             name: shown::region(region).to_owned(),
