@@ -22,10 +22,10 @@ pub const MX: &str = "A1AM78C64UM0Y8";
 pub const DE: &str = "A1PA6795UKMFR9";
 
 /// More than any test binary takes.
-const SELLERS: usize = 60;
+const SELLERS: usize = 240;
 
 /// Applications besides the one that most tests share, each with a seller.
-const APPLICATIONS: usize = 20;
+const APPLICATIONS: usize = 40;
 
 /// The emulated Amazon, and what it knows.
 pub struct Amazon {

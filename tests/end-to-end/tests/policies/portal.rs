@@ -6,7 +6,7 @@ use crds::{
     MANAGED_BY, PORTAL as MADE,
     annotation::{DISABLE, RENEW, RESTORED, ROTATE, TEST},
 };
-use openteam_end_to_end::{NAMESPACE, good};
+use openteam_end_to_end::{NAMESPACE, eventually, good};
 use serde_json::{Value, json};
 
 use crate::place::{ADMIN, GITOPS, RESPONDER, RESTORER, VIEWER, WRITER, changed, later, place};
@@ -197,7 +197,7 @@ fn the_portal_contains_renews_and_tests_and_neither_restores_nor_rotates() {
         patches_not(PORTAL, kind, space, &annotated(DISABLE, ""), "");
     }
     // With all of our verbs it would restore nothing either.
-    let words = ["create", "clusterrolebinding", "portal-all", "--clusterrole=cluster-admin"];
+    let words = ["create", "rolebinding", "portal-all", "-n", space, "--clusterrole=cluster-admin"];
     let subject = format!("--serviceaccount={NAMESPACE}:openteam-portal");
     place().kubectl().run(&[&words[..], &[&subject]].concat()).unwrap();
     let off = json!({ "metadata": { "annotations": {
@@ -205,7 +205,7 @@ fn the_portal_contains_renews_and_tests_and_neither_restores_nor_rotates() {
     } } });
     patches_not(PORTAL, kind, space, &off, "");
     patches_not(PORTAL, kind, space, &annotated(ROTATE, "now"), sets);
-    place().kubectl().run(&["delete", "clusterrolebinding", "portal-all"]).unwrap();
+    place().kubectl().run(&["delete", "rolebinding", "portal-all", "-n", space]).unwrap();
     for kind in ["AmazonApplication", "AgentGrant"] {
         creates(GITOPS, &plain(kind, space));
         may_not(PORTAL, &strs(&patch(kind, space, &annotated(DISABLE, "inc-7"))), None);
@@ -307,8 +307,6 @@ fn only_the_portal_writes_portal_users_and_responders_contain_them() {
     place().refused(PORTAL, &words("delete", &[]), None, "restore it before it is deleted");
     let freed = changed(&frozen, "/metadata/annotations", json!({ RESTORED: format!("inc-7/{}", later()) }));
     place().refused(PORTAL, &["replace", "-f", "-"], Some(&freed), "may not restore");
-    let delete = ["delete", "namespace", NAMESPACE, "--dry-run=server"];
-    place().refused(GITOPS, &delete, None, "kept as evidence");
     let restore = json!({ "metadata": { "annotations": {
         DISABLE: null, RESTORED: format!("inc-7/{}", later()),
     } } });
@@ -318,6 +316,18 @@ fn only_the_portal_writes_portal_users_and_responders_contain_them() {
     // Who restores backups restores people too.
     creates(GITOPS, &user);
     place().done(PORTAL, &words("delete", &[]), None);
+}
+
+/// In a namespace of its own: OpenTeam's has Incidents too, which keep it for a reason of theirs.
+#[test]
+fn a_namespace_with_a_contained_portal_user_is_not_deleted() {
+    let (kind, space) = ("PortalUser", "portal-people");
+    namespace(space);
+    creates(GITOPS, &plain(kind, space));
+    patches(RESPONDER, kind, space, &annotated(DISABLE, "inc-7"));
+    let delete = ["delete", "namespace", space, "--dry-run=server"];
+    eventually("it is refused", || place().ask(GITOPS, &delete, None).err());
+    place().refused(GITOPS, &delete, None, "kept as evidence");
 }
 
 /// A session of somebody who got at the apiserver.
