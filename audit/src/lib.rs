@@ -11,6 +11,7 @@
 
 mod client;
 mod event;
+pub mod log;
 mod refusals;
 mod role;
 pub mod wire;
