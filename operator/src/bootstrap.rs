@@ -2,6 +2,7 @@
 //! keys. Made at the first start, and never again: what has been lost must be restored, or nothing that was sealed under it opens any more.
 
 mod authority;
+mod checkpoints;
 mod evidence_key;
 mod keyset;
 mod portal;
@@ -133,6 +134,7 @@ pub(crate) async fn bootstrap(
     let sealing_keys = sealing_keys::load(&place, &keyset).await?;
     let evidence_key = evidence_key::load(&place, &keyset).await?;
     portal::load(&place, &keyset).await?;
+    checkpoints::load(&place, &keyset).await?;
     tracing::info!(cluster = %keyset.cluster_id(), keyset = %source, sealing_keys = sealing_keys.len(), "keys are ready");
     Ok(Foundation { keyset, authority, sealing_keys, evidence_key })
 }

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod arguments;
 pub mod authentication;
 pub mod certificate;
+pub mod checkpoints;
 mod client_timeouts;
 mod connection_limit;
 pub mod currency;

@@ -1,7 +1,7 @@
-//! Reading a journal from its end, within bounds.
+//! Reading the record from its end, within bounds.
 //!
-//! Frames can be told apart from any byte on ([`crate::frame`]), so a segment is read in blocks from its end: what a block
-//! begins in the middle of belongs to the block before.
+//! First the journal's part. Frames can be told apart from any byte on ([`crate::frame`]), so a segment is read in blocks from its
+//! end: what a block begins in the middle of belongs to the block before. What is in bundles is read from there.
 
 use std::{
     fs::File,
@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
-
 use crate::{
     frame::{Piece, Pieces},
     journal::segments,
+    log::Stamp,
+    records::{Bundled, Found},
 };
 
 /// What is read at once; longer than any frame.
@@ -42,16 +42,6 @@ pub(crate) enum Ended {
     Bounded(u64),
 }
 
-/// The number of a record.
-#[derive(Deserialize)]
-struct Stored {
-    sequence: u64,
-}
-
-fn stored(payload: &[u8]) -> Option<Stored> {
-    serde_json::from_slice(payload).ok()
-}
-
 /// Gives the records of `dir` to `visit`, newest first, from the last one with a sequence below `before` on. A block is
 /// visited at least, however small the budget. Blocks on the disk.
 pub(crate) fn backwards(
@@ -60,18 +50,60 @@ pub(crate) fn backwards(
     budget: Budget,
     visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Ended> {
-    let begun = Instant::now();
-    // `above` until the first record below `before` was found; `last` is the lowest sequence visited.
-    let (mut above, mut last, mut bytes) = (before, None, 0);
+    let mut walk = Walk { begun: Instant::now(), budget, before, last: None, bytes: 0, visit };
+    // In this order: what leaves the journal meanwhile is found in bundles.
     let segments = segments(dir)?;
+    let bundled = Bundled::all(dir)?;
+    let covered = bundled.iter().map(Bundled::end).max().unwrap_or(0);
     for (_, path) in segments.iter().rev().filter(|(first, _)| before.is_none_or(|before| *first < before)) {
+        match walk.segment(path, covered) {
+            Ok(Some(ended)) => return Ok(ended),
+            Ok(None) => {}
+            // It is in bundles by now, of which some may be newer than the list.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return backwards(dir, walk.before, budget, visit),
+            Err(error) => return Err(error),
+        }
+    }
+    for shard in bundled.iter().rev() {
+        if let Some(ended) = walk.shard(shard)? {
+            return Ok(ended);
+        }
+    }
+    Ok(Ended::AtTheBeginning)
+}
+
+struct Walk<'a> {
+    begun: Instant,
+    budget: Budget,
+    /// What was visited already, or not asked for.
+    before: Option<u64>,
+    /// The lowest number that was visited.
+    last: Option<u64>,
+    bytes: u64,
+    visit: &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+}
+
+impl Walk<'_> {
+    /// Why reading ends before another block, if something was visited.
+    fn bounded(&self) -> Option<Ended> {
+        let last = self.last?;
+        (self.bytes >= self.budget.bytes || self.begun.elapsed() >= self.budget.time).then_some(Ended::Bounded(last))
+    }
+
+    fn visit(&mut self, sequence: Option<u64>, payload: &[u8]) -> Option<Ended> {
+        self.before = sequence.or(self.before);
+        (self.visit)(payload).is_break().then_some(Ended::Enough)
+    }
+
+    /// The records of a segment that are in no bundle.
+    fn segment(&mut self, path: &Path, covered: u64) -> io::Result<Option<Ended>> {
+        // Until the first record below it was found.
+        let mut above = self.before;
         let file = File::open(path)?;
         let mut end = file.metadata()?.len();
         while end > 0 {
-            if let Some(last) = last
-                && (bytes >= budget.bytes || begun.elapsed() >= budget.time)
-            {
-                return Ok(Ended::Bounded(last));
+            if let Some(ended) = self.bounded() {
+                return Ok(Some(ended));
             }
             let start = end.saturating_sub(BLOCK_BYTES);
             let block = read(&file, start, end)?;
@@ -84,26 +116,58 @@ pub(crate) fn backwards(
                 continue;
             };
             end = if start == 0 { 0 } else { offset };
-            let lowest = stored(&first).map(|first| first.sequence);
+            let lowest = sequence(&first);
             // Where to begin is found by the first frame of each block.
             if above.is_some_and(|above| lowest.is_some_and(|lowest| lowest >= above)) {
                 continue;
             }
-            bytes += block.len() as u64;
+            self.bytes += block.len() as u64;
             let payloads: Vec<Vec<u8>> = [first].into_iter().chain(frames.map(|(_, payload)| payload)).collect();
             for payload in payloads.iter().rev() {
-                if above.is_some_and(|above| stored(payload).is_none_or(|it| it.sequence >= above)) {
+                let number = sequence(payload);
+                if above.is_some_and(|above| number.is_none_or(|it| it >= above)) {
                     continue;
                 }
+                if number.is_some_and(|number| number < covered) {
+                    return Ok(None);
+                }
                 above = None;
-                if visit(payload).is_break() {
-                    return Ok(Ended::Enough);
+                if let Some(ended) = self.visit(number, payload) {
+                    return Ok(Some(ended));
                 }
             }
-            last = lowest.or(last);
+            self.last = lowest.or(self.last);
         }
+        Ok(None)
     }
-    Ok(Ended::AtTheBeginning)
+
+    fn shard(&mut self, shard: &Bundled) -> io::Result<Option<Ended>> {
+        let before = self.before.unwrap_or(u64::MAX).min(shard.end());
+        if before <= shard.first {
+            return Ok(None);
+        }
+        for bundle in (0..=shard.bundle_of(before - 1)).rev() {
+            if let Some(ended) = self.bounded() {
+                return Ok(Some(ended));
+            }
+            for found in shard.records(bundle)?.into_iter().rev() {
+                let Found::Record(stamp, payload) = found else { continue };
+                if stamp.sequence >= before {
+                    continue;
+                }
+                self.bytes += payload.len() as u64;
+                if let Some(ended) = self.visit(Some(stamp.sequence), &payload) {
+                    return Ok(Some(ended));
+                }
+                self.last = Some(stamp.sequence);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn sequence(payload: &[u8]) -> Option<u64> {
+    Stamp::of(payload).map(|stamp| stamp.sequence)
 }
 
 /// What is there of these bytes; a segment that is being written to may have been cut meanwhile.
@@ -156,7 +220,7 @@ mod tests {
     fn visited(dir: &TempDir, before: Option<u64>, budget: Budget, most: usize) -> (Vec<u64>, Ended) {
         let mut seen = Vec::new();
         let ended = backwards(dir.path(), before, budget, &mut |payload| {
-            seen.push(stored(payload).unwrap().sequence);
+            seen.push(sequence(payload).unwrap());
             if seen.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (seen, ended.unwrap())

@@ -1,11 +1,6 @@
 //! What the journal tells about an incident, for its evidence: [`evidence::wire::Extract`].
 
-use std::{
-    collections::HashSet,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, io, path::Path};
 
 use evidence::{
     digest,
@@ -14,10 +9,7 @@ use evidence::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
-    frame::{Piece, Pieces},
-    journal::segments,
-};
+use crate::records::{Found, From, forward};
 
 /// What is sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -39,57 +31,42 @@ pub(crate) fn extract(
         flaws: 0,
         is_cut: false,
     };
-    let segments = since(segments(dir)?, asked.since)?;
-    let last = segments.len().saturating_sub(1);
     let (mut chunk, mut sent, mut expected) = (Vec::new(), 0, None);
-    'all: for (index, (first, path)) in segments.into_iter().enumerate() {
-        for piece in Pieces::new(File::open(&path)?) {
-            let mut flaw = |what: serde_json::Value, chunk: &mut Vec<u8>| {
-                at.flaws += 1;
-                line(chunk, what.to_string().as_bytes());
-            };
-            let segment = || path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let payload = match piece? {
-                Piece::Unreadable { at_end: true, .. } if index == last => continue,
-                Piece::Unreadable { offset, bytes, .. } => {
-                    let what = json!({ "unreadable": { "segment": segment(), "offset": offset, "bytes": bytes } });
-                    flaw(what, &mut chunk);
-                    continue;
-                }
-                Piece::Frame { offset, payload } => match serde_json::from_slice::<Stored>(&payload) {
-                    Ok(stored) => {
-                        let from = *expected.get_or_insert(first);
-                        if stored.sequence > from {
-                            flaw(json!({ "missing": { "from": from, "to": stored.sequence - 1 } }), &mut chunk);
-                        }
-                        expected = Some(stored.sequence.max(from) + 1);
-                        at.sequence = stored.sequence;
-                        payload
-                    }
-                    Err(_) => {
-                        let bytes = payload.len() + 8;
-                        let what = json!({ "unreadable": { "segment": segment(), "offset": offset, "bytes": bytes } });
-                        flaw(what, &mut chunk);
-                        continue;
-                    }
-                },
-            };
-            if wanted.has(&payload) {
-                sent += payload.len() as u64 + 1;
-                if sent > MAX_ANSWER_BYTES {
-                    at.is_cut = true;
-                } else {
-                    at.records += 1;
-                    line(&mut chunk, &payload);
-                }
+    for found in forward(dir, From { sequence: 0, time: asked.since })? {
+        let (first, found) = found?;
+        let mut flaw = |what: serde_json::Value, chunk: &mut Vec<u8>| {
+            at.flaws += 1;
+            line(chunk, what.to_string().as_bytes());
+        };
+        let (stamp, payload) = match found {
+            Found::Record(stamp, payload) => (stamp, payload),
+            Found::Unreadable { file, offset, bytes } => {
+                let segment = file.file_name().map(|name| name.to_string_lossy().into_owned());
+                flaw(json!({ "unreadable": { "segment": segment, "offset": offset, "bytes": bytes } }), &mut chunk);
+                continue;
             }
-            at.digest = digest(&payload);
-            if chunk.len() >= CHUNK_BYTES && !send(std::mem::take(&mut chunk)) {
-                return Ok(());
+        };
+        let from = *expected.get_or_insert(first);
+        if stamp.sequence > from {
+            flaw(json!({ "missing": { "from": from, "to": stamp.sequence - 1 } }), &mut chunk);
+        }
+        expected = Some(stamp.sequence.max(from) + 1);
+        at.sequence = stamp.sequence;
+        if wanted.has(&payload) {
+            sent += payload.len() as u64 + 1;
+            if sent > MAX_ANSWER_BYTES {
+                at.is_cut = true;
+            } else {
+                at.records += 1;
+                line(&mut chunk, &payload);
             }
-            if at.is_cut {
-                break 'all;
-            }
+        }
+        at.digest = digest(&payload);
+        if chunk.len() >= CHUNK_BYTES && !send(std::mem::take(&mut chunk)) {
+            return Ok(());
+        }
+        if at.is_cut {
+            break;
         }
     }
     line(&mut chunk, &serde_json::to_vec(&End { end: at })?);
@@ -102,42 +79,17 @@ fn line(chunk: &mut Vec<u8>, content: &[u8]) {
     chunk.push(b'\n');
 }
 
-/// Without the segments whose records are all older.
-fn since(mut segments: Vec<(u64, PathBuf)>, since: i64) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut start = 0;
-    for (index, (_, path)) in segments.iter().enumerate().rev() {
-        let first = Pieces::new(File::open(path)?).next().transpose()?;
-        let Some(Piece::Frame { payload, .. }) = first else { continue };
-        if serde_json::from_slice::<Stored>(&payload).is_ok_and(|stored| stored.time < since) {
-            start = index;
-            break;
-        }
-    }
-    Ok(segments.split_off(start))
-}
-
 /// The digest of a record as it is stored, `None` where there is none of this sequence.
 ///
 /// # Errors
 /// What the disk says.
 pub fn record_digest(dir: &Path, sequence: u64) -> io::Result<Option<String>> {
-    let segments = segments(dir)?;
-    let Some((_, path)) = segments.iter().rev().find(|(first, _)| *first <= sequence) else { return Ok(None) };
-    for piece in Pieces::new(File::open(path)?) {
-        if let Piece::Frame { payload, .. } = piece?
-            && serde_json::from_slice::<Stored>(&payload).is_ok_and(|stored| stored.sequence == sequence)
-        {
-            return Ok(Some(digest(&payload)));
+    for found in forward(dir, From { sequence, time: i64::MIN })? {
+        if let (_, Found::Record(stamp, payload)) = found? {
+            return Ok((stamp.sequence == sequence).then(|| digest(&payload)));
         }
     }
     Ok(None)
-}
-
-/// What every record has.
-#[derive(Deserialize)]
-struct Stored {
-    time: i64,
-    sequence: u64,
 }
 
 /// The part of a record that is asked about.

@@ -23,7 +23,7 @@ use serde_json::Value;
 /// The longest payload: an event, and 1 KiB for what the recorder adds to it.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = MAX_EVENT_BYTES + 1024;
 
-const HEADER_BYTES: usize = 8;
+pub(crate) const HEADER_BYTES: usize = 8;
 const READ_BYTES: usize = 64 * 1024;
 
 /// What is stored of an event.

@@ -19,7 +19,7 @@ use std::{
 use audit::{Activity, Checked, Fault, Origin, Peer};
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use recovery::Recovery;
@@ -43,6 +43,7 @@ struct Inner {
     thread: Option<JoinHandle<()>>,
     recovery: Recovery,
     metrics: Metrics,
+    durable: watch::Receiver<u64>,
     origin: Origin,
     dir: PathBuf,
     /// Held as long as the journal is open.
@@ -124,12 +125,14 @@ impl Journal {
         let (recovery, end) = recovery::recover(dir).map_err(failed)?;
         let owed = recovery.faults().into_iter().map(|fault| event(&origin, &fault.into())).collect();
         let metrics = Metrics::default();
-        let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed, metrics.clone());
+        let (tell, durable) = watch::channel(end.next_sequence);
+        let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed, metrics.clone(), tell);
         let (appends, queue) = mpsc::channel(QUEUE_LENGTH);
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(queue)).map_err(failed)?;
         let dir = dir.to_owned();
-        let inner = Inner { appends: Some(appends), thread: Some(thread), recovery, metrics, origin, dir, _lock: lock };
+        let (appends, thread) = (Some(appends), Some(thread));
+        let inner = Inner { appends, thread, recovery, metrics, durable, origin, dir, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -159,6 +162,11 @@ impl Journal {
     /// What opening found wrong.
     pub fn recovery(&self) -> &Recovery {
         &self.inner.recovery
+    }
+
+    /// The number of the first record that is not on disk, past `fdatasync`, as it grows.
+    pub(crate) fn durable(&self) -> watch::Receiver<u64> {
+        self.inner.durable.clone()
     }
 
     /// What it tells about its disk.

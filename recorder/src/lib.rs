@@ -10,14 +10,17 @@ mod extract;
 mod frame;
 mod journal;
 mod last_use;
+mod log;
 mod metrics;
 pub mod read;
+mod records;
 mod router;
 mod run;
 mod shelf;
 
 pub use extract::record_digest;
 pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};
+pub use log::{Keeper, Live, Logs, NotAShard, Outside, Reading, Shard};
 pub use router::router;
 pub use run::{Arguments, RunError, run};
 pub use shelf::{KeepError, Kept, Shelf};

@@ -17,6 +17,9 @@ pub(crate) fn publish(journal: &Journal, metrics: &Metrics) {
     metrics.register("recorder_events", "Events on disk since the start", told.events);
     metrics.register("recorder_append_failures", "Group commits that the disk refused", told.failures);
     metrics.register("recorder_sync_seconds", "How long a group commit took", told.sync);
+    metrics.register("recorder_log_size", "Leaves of the newest signed checkpoint", told.log_size);
+    metrics.register("recorder_log_lag_records", "Records on disk that are not in the log yet", told.log_lag);
+    metrics.register("recorder_log_failures", "Times that the log could not be written", told.log_failures);
     metrics.collect(Disk(journal.dir().to_owned()));
 }
 

@@ -1,7 +1,6 @@
 //! Reading a journal, while it is written to as well.
 
 use std::{
-    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -13,8 +12,9 @@ use thiserror::Error;
 
 pub use crate::frame::Record;
 use crate::{
-    frame::{Piece, Pieces},
     journal::segments,
+    log::shards,
+    records::{Found, From, forward},
 };
 
 /// Which records to print. What is `None` does not matter.
@@ -79,55 +79,37 @@ pub enum ReadError {
     Output(#[source] io::Error),
 }
 
-/// Everything in the journal of `dir`, in order. An incomplete end of the last segment is left out: it is being
-/// written, or was when the power failed.
+/// Everything in the record of `dir`, in order. An incomplete end of the journal is left out: it is being written, or was when
+/// the power failed.
 ///
 /// # Errors
 /// [`ReadError`], at once or from the iterator.
 pub fn items(dir: &Path) -> Result<impl Iterator<Item = Result<Item, ReadError>>, ReadError> {
-    let segments = segments(dir).map_err(|source| ReadError::Disk { path: dir.to_owned(), source })?;
-    let last = segments.len().saturating_sub(1);
-    let parts = segments
-        .into_iter()
-        .enumerate()
-        .flat_map(move |(index, (first, path))| part(path, index == last).map(move |item| (first, item)));
-    let mut expected = None;
-    Ok(parts.flat_map(move |(first, item)| {
-        let mut missing = None;
-        if let Ok(Item::Record(record)) = &item {
-            let from = *expected.get_or_insert(first);
-            missing = (record.sequence > from).then(|| Ok(Item::Missing { from, to: record.sequence - 1 }));
-            expected = Some(record.sequence.max(from) + 1);
-        }
-        missing.into_iter().chain([item])
-    }))
-}
-
-/// The items of one segment.
-fn part(path: PathBuf, last: bool) -> Box<dyn Iterator<Item = Result<Item, ReadError>>> {
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(source) => return Box::new(std::iter::once(Err(ReadError::Disk { path, source }))),
+    let failed = {
+        let path = dir.to_owned();
+        move |source| ReadError::Disk { path: path.clone(), source }
     };
-    let mut failed = false;
-    Box::new(Pieces::new(file).map_while(move |piece| {
-        if failed {
-            return None;
+    let all = forward(dir, From::default()).map_err(&failed)?;
+    let mut expected = None;
+    Ok(all.flat_map(move |found| {
+        let (first, found) = match found {
+            Ok(found) => found,
+            Err(source) => return [Some(Err(failed(source))), None].into_iter().flatten(),
+        };
+        match found {
+            Found::Unreadable { file, offset, bytes } => {
+                [Some(Ok(Item::Unreadable { segment: file, offset, bytes })), None].into_iter().flatten()
+            }
+            Found::Record(stamp, payload) => {
+                let from = *expected.get_or_insert(first);
+                let missing = (stamp.sequence > from).then(|| Ok(Item::Missing { from, to: stamp.sequence - 1 }));
+                expected = Some(stamp.sequence.max(from) + 1);
+                let record = serde_json::from_slice(&payload)
+                    .map(|record| Item::Record(Box::new(record)))
+                    .map_err(|error| failed(error.into()));
+                [missing, Some(record)].into_iter().flatten()
+            }
         }
-        Some(match piece {
-            Ok(Piece::Frame { offset, payload }) => match serde_json::from_slice(&payload) {
-                Ok(record) => Ok(Item::Record(Box::new(record))),
-                Err(_) => Ok(Item::Unreadable { segment: path.clone(), offset, bytes: 8 + payload.len() as u64 }),
-            },
-            Ok(Piece::Unreadable { at_end: true, .. }) if last => return None,
-            Ok(Piece::Unreadable { offset, bytes, .. }) => {
-                Ok(Item::Unreadable { segment: path.clone(), offset, bytes })
-            }
-            Err(source) => {
-                failed = true;
-                Err(ReadError::Disk { path: path.clone(), source })
-            }
-        })
     }))
 }
 
@@ -136,8 +118,8 @@ fn part(path: PathBuf, last: bool) -> Box<dyn Iterator<Item = Result<Item, ReadE
 /// # Errors
 /// [`ReadError`]
 pub fn exists(dir: &Path) -> Result<bool, ReadError> {
-    let found = segments(dir).map_err(|source| ReadError::Disk { path: dir.to_owned(), source })?;
-    Ok(!found.is_empty())
+    let failed = |source| ReadError::Disk { path: dir.to_owned(), source };
+    Ok(!segments(dir).map_err(failed)?.is_empty() || !shards(dir).map_err(failed)?.is_empty())
 }
 
 /// Prints the journal of `dir` as JSON lines: each record that passes the filter as it is stored, and

@@ -1,6 +1,7 @@
 //! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does.
 
 mod evidence;
+mod logs;
 mod reading;
 
 use std::sync::Arc;
@@ -20,19 +21,20 @@ use axum::{
 use jiff::Timestamp;
 
 use crate::{
-    AppendError, Journal, Shelf,
+    AppendError, Journal, Logs, Shelf,
     last_use::{self, Uses},
 };
 
 /// The recorder's API. Whoever serves it puts the [`Peer`] of the client certificate into the request's
 /// extensions; without one every request is refused.
-pub fn router(journal: Journal, shelf: Shelf) -> Router {
+pub fn router(journal: Journal, logs: Logs, shelf: Shelf) -> Router {
     let uses = Arc::new(Uses::new(Timestamp::now().as_millisecond()));
     rebuild(&journal, &uses);
     Router::new()
         .route(EVENTS_PATH, post(store))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(Stores { journal: journal.clone(), uses: uses.clone() })
+        .merge(logs::router(logs))
         .merge(reading::router(journal.clone(), uses))
         .merge(evidence::router(journal, shelf))
 }

@@ -1,18 +1,23 @@
 //! Starting the recorder, and ending it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use audit::{Lifecycle, Origin, Role};
 use clap::Args;
 use process::{
     arguments::Common,
-    certificate::RoleCertificate,
+    certificate::{RoleCertificate, chain},
+    checkpoints::Checkpoints,
     probes, serve,
-    start::{StartError, start},
+    start::{Process, StartError, start},
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::{AppendError, Journal, OpenError, Shelf, metrics, router};
+use crate::{AppendError, Journal, Keeper, OpenError, Outside, Shelf, metrics, router};
+
+/// Between questions for the ConfigMap that says what is known of the logs.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]
@@ -41,6 +46,9 @@ pub enum RunError {
     /// There is no place for evidence.
     #[error("directory for evidence cannot be made in {0}")]
     Shelf(PathBuf, #[source] std::io::Error),
+    /// The log cannot be opened.
+    #[error("log cannot be opened")]
+    Log(#[source] std::io::Error),
     /// Its own start could not be recorded.
     #[error("the recorder's start could not be recorded")]
     Append(#[source] AppendError),
@@ -59,6 +67,7 @@ pub enum RunError {
 pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let process = start(Role::Recorder, &arguments.common).await?;
     let origin = Origin { role: Role::Recorder, pod: process.pod.clone(), version: process::record::VERSION };
+    // Here already, so that a disk that cannot be used is told at once.
     let journal = Journal::open(&arguments.dir, origin)?;
     let shelf = Shelf::open(&arguments.dir).map_err(|error| RunError::Shelf(arguments.dir.clone(), error))?;
     metrics::publish(&journal, &process.metrics);
@@ -81,6 +90,12 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         ended = &mut probes => return Err(ended_probes(ended)),
         () = process.shutdown.cancelled() => return Ok(()),
     };
+    let outside = tokio::select! {
+        outside = outside(&process) => outside,
+        ended = &mut probes => return Err(ended_probes(ended)),
+        () = process.shutdown.cancelled() => return Ok(()),
+    };
+    let keeper = Keeper::open(journal.clone(), outside).await.map_err(RunError::Log)?;
     journal.record(Lifecycle::Started).await.map_err(RunError::Append)?;
     let serving = serve::serve(
         listener,
@@ -88,9 +103,11 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
             let certificate = certificate.clone();
             move || certificate.mutual_server()
         },
-        router(journal.clone(), shelf),
+        router(journal.clone(), keeper.logs(), shelf),
         process.shutdown.clone(),
     );
+    let log_ended = CancellationToken::new();
+    let keeping = tokio::spawn(keeper.run(log_ended.clone()));
     // Only the first value counts, and there is no other.
     let _ = certified.set(());
     let ended = tokio::select! {
@@ -101,5 +118,20 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     if let Err(error) = journal.record(Lifecycle::Stopped).await {
         tracing::error!(%error, "the recorder's end could not be recorded");
     }
+    log_ended.cancel();
+    if keeping.await.is_err() {
+        tracing::error!("the keeper of the log panicked");
+    }
     ended
+}
+
+/// What is known of its logs elsewhere. Without it nothing is served: a disk that was put back would be signed once more.
+async fn outside(process: &Process) -> Outside {
+    loop {
+        match Checkpoints::read(&process.client, &process.namespace).await {
+            Ok(read) => return Outside { remembered: read.remembered(), cluster: read.cluster },
+            Err(error) => tracing::warn!(error = chain(&error), "the log is not opened yet"),
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
 }

@@ -90,11 +90,11 @@ async fn a_first_start_makes_everything_and_later_ones_only_read_it() {
     let first = server.bootstrap().await.unwrap();
     assert_eq!(
         *server.writes.lock().unwrap(),
-        7,
-        "keyset, authority, sealing keys, evidence's key, the portal's keys, public halves"
+        8,
+        "keyset, authority, sealing keys, evidence's key, the portal's keys, public halves, what is known of logs"
     );
     let again = server.bootstrap().await.unwrap();
-    assert_eq!(*server.writes.lock().unwrap(), 7);
+    assert_eq!(*server.writes.lock().unwrap(), 8);
     assert_eq!(again.evidence_key.public(), first.evidence_key.public());
     assert_eq!(again.keyset.cluster_id(), first.keyset.cluster_id());
     assert_eq!(again.authority.pem(), first.authority.pem());

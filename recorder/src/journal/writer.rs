@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
 use audit::{Checked, Peer};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     AppendError, Appended, Metrics,
@@ -36,6 +36,8 @@ pub(super) struct Writer {
     owed: Vec<Checked>,
     own: Peer,
     metrics: Metrics,
+    /// Told the number of the next record once everything before is on disk.
+    durable: watch::Sender<u64>,
 }
 
 /// What is written and synced at once.
@@ -47,8 +49,16 @@ struct Group {
 }
 
 impl Writer {
-    pub(super) fn new(dir: PathBuf, disk: Disk, end: End, own: Peer, owed: Vec<Checked>, metrics: Metrics) -> Self {
-        Self { dir, disk, end, segment: None, owed, own, metrics }
+    pub(super) fn new(
+        dir: PathBuf,
+        disk: Disk,
+        end: End,
+        own: Peer,
+        owed: Vec<Checked>,
+        metrics: Metrics,
+        durable: watch::Sender<u64>,
+    ) -> Self {
+        Self { dir, disk, end, segment: None, owed, own, metrics, durable }
     }
 
     /// Writes until nothing can be appended any more.
@@ -115,6 +125,7 @@ impl Writer {
                 self.metrics.events.inc_by(group.next_sequence - self.end.next_sequence);
                 self.end.length += frames.len() as u64;
                 self.end.next_sequence = group.next_sequence;
+                self.durable.send_replace(group.next_sequence);
             }
             Err(_) => {
                 self.metrics.failures.inc();

@@ -52,7 +52,10 @@ async fn send(journal: &Journal, role: Option<Role>, body: impl Into<Body>) -> (
     if let Some(role) = role {
         request.extensions_mut().insert(peer(role));
     }
-    let response = router(journal.clone(), Shelf::of(journal.dir())).oneshot(request).await.unwrap();
+    let response = router(journal.clone(), Logs::look(journal.dir()).unwrap(), Shelf::of(journal.dir()))
+        .oneshot(request)
+        .await
+        .unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 64 * 1024).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -138,7 +141,10 @@ async fn other_methods_and_paths_are_not_there() {
     ] {
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(peer(Role::Gateway));
-        let response = router(journal.clone(), Shelf::of(journal.dir())).oneshot(request).await.unwrap();
+        let response = router(journal.clone(), Logs::look(journal.dir()).unwrap(), Shelf::of(journal.dir()))
+            .oneshot(request)
+            .await
+            .unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
     }
 }
@@ -181,7 +187,8 @@ async fn everything_256_writers_were_told_is_recorded_is_on_the_disk_once() {
     let (journal, dir) = journal();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let app = router(journal.clone(), Shelf::of(journal.dir())).layer(Extension(peer(Role::Gateway)));
+    let app = router(journal.clone(), Logs::look(journal.dir()).unwrap(), Shelf::of(journal.dir()))
+        .layer(Extension(peer(Role::Gateway)));
     tokio::spawn(async move { axum::serve(listener, app).await });
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let (recorder, delivery) = Recorder::new(Settings {

@@ -65,7 +65,10 @@ async fn send(
         request.extensions_mut().insert(peer(role));
     }
     let shelf = Shelf::open(journal.dir()).unwrap();
-    let response = super::super::router(journal.clone(), shelf).oneshot(request).await.unwrap();
+    let response = super::super::router(journal.clone(), crate::Logs::look(journal.dir()).unwrap(), shelf)
+        .oneshot(request)
+        .await
+        .unwrap();
     (response.status(), to_bytes(response.into_body(), MAX_BYTES).await.unwrap().to_vec())
 }
 

@@ -27,7 +27,10 @@ async fn ask(journal: &Journal, role: Option<Role>, path: &str) -> (StatusCode, 
         request.extensions_mut().insert(Peer { role, pod: name(&format!("{role}-0")) });
     }
     let shelf = Shelf::open(journal.dir()).unwrap();
-    let response = super::super::router(journal.clone(), shelf).oneshot(request).await.unwrap();
+    let response = super::super::router(journal.clone(), crate::Logs::look(journal.dir()).unwrap(), shelf)
+        .oneshot(request)
+        .await
+        .unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 1024 * 1024).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())

@@ -1,0 +1,144 @@
+//! The record as tiled logs (C2SP tlog-tiles), one a quarter, made of the journal after it.
+//!
+//! A task follows the journal: what is durable there becomes leaves, at most once a second everything taken in is signed,
+//! and segments of the journal that are in full bundles as a whole are deleted. Nobody waits for it.
+
+mod building;
+mod files;
+mod follow;
+mod growing;
+mod live;
+mod shard;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use audit::{Fault, Reason, log::Checkpoint};
+use jiff::Timestamp;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use files::{begins, shards, times};
+pub(crate) use follow::Stamp;
+pub use live::{Live, Logs, Reading};
+pub use shard::{NotAShard, Shard};
+
+use building::Opening;
+use growing::Growing;
+
+use crate::Journal;
+
+/// Between checkpoints.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of a recorder's logs where it keeps nothing itself.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// The cluster's id, part of every log's name.
+    pub cluster: String,
+    /// The newest checkpoints that the witness cosigned, of whatever logs.
+    pub remembered: Vec<Checkpoint>,
+}
+
+/// The task that makes logs of a journal.
+pub struct Keeper {
+    journal: Journal,
+    outside: Outside,
+    durable: watch::Receiver<u64>,
+    live: Arc<ArcSwapOption<Live>>,
+    /// `None` after an error: everything is opened anew then.
+    growing: Option<Growing>,
+}
+
+impl Keeper {
+    /// Opens the logs of a journal; what was wrong with them is recorded.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn open(journal: Journal, outside: Outside) -> io::Result<Self> {
+        let durable = journal.durable();
+        let mut keeper = Self { journal, outside, durable, live: Arc::default(), growing: None };
+        keeper.reopen().await?;
+        Ok(keeper)
+    }
+
+    /// The logs, to be read.
+    pub fn logs(&self) -> Logs {
+        Logs::new(self.root(), self.live.clone())
+    }
+
+    fn root(&self) -> PathBuf {
+        self.journal.dir().to_owned()
+    }
+
+    async fn reopen(&mut self) -> io::Result<()> {
+        let (root, outside, pod) = (self.root(), self.outside.clone(), self.journal.pod().to_owned());
+        let durable = *self.durable.borrow_and_update();
+        let (growing, troubles) =
+            blocking(move || Growing::open(&root, &outside, &pod, durable, Timestamp::now())).await?;
+        for trouble in troubles {
+            tracing::error!(?trouble, "the log that was signed is not the one on this disk; another one is begun");
+            let fault = Fault::Unexpected { reason: Reason::new("LogNotAsSigned"), target: None };
+            if let Err(error) = self.journal.record(fault).await {
+                tracing::error!(%error, "that could not be recorded");
+            }
+        }
+        self.growing = Some(growing);
+        self.step(true).await
+    }
+
+    /// Runs until `ended`, then signs what is left.
+    pub async fn run(mut self, ended: CancellationToken) {
+        let mut ticks = interval(SIGN_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let (sign, last) = tokio::select! {
+                changed = self.durable.changed() => (false, changed.is_err()),
+                _ = ticks.tick() => (true, false),
+                () = ended.cancelled() => (true, true),
+            };
+            let done = match self.growing {
+                Some(_) => self.step(sign || last).await,
+                None if sign => self.reopen().await,
+                None => Ok(()),
+            };
+            if let Err(error) = done {
+                self.journal.metrics().log_failures.inc();
+                tracing::error!(%error, "the log could not be written; it is tried again");
+            }
+            if last {
+                return;
+            }
+        }
+    }
+
+    async fn step(&mut self, sign: bool) -> io::Result<()> {
+        let Some(mut growing) = self.growing.take() else { return Ok(()) };
+        let durable = *self.durable.borrow_and_update();
+        let (growing, snapshot) = blocking(move || {
+            growing.follow(durable, Timestamp::now())?;
+            growing.trim()?;
+            let snapshot = if sign { growing.sign()?.or_else(|| growing.snapshot()) } else { None };
+            Ok((growing, snapshot))
+        })
+        .await?;
+        if let Some(snapshot) = snapshot {
+            let (shard, dir) = growing.shard();
+            self.journal.metrics().log_size.set(snapshot.checkpoint.checkpoint().size.cast_signed());
+            self.live.store(Some(Arc::new(Live::new(shard, dir.to_owned(), snapshot))));
+        }
+        self.journal.metrics().log_lag.set(durable.saturating_sub(growing.next()).cast_signed());
+        self.growing = Some(growing);
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests;
