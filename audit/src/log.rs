@@ -10,23 +10,30 @@
 mod bundle;
 mod check;
 mod checkpoint;
+mod climb;
 mod edge;
+mod flaw;
 mod hash;
 mod key;
+mod leaves;
 mod proof;
 mod receipt;
 mod source;
 mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tile;
+mod verify;
 mod witness;
 
 pub use bundle::{NotABundle, entries, push_entry};
 pub use check::{BadProof, verify_consistency, verify_inclusion};
 pub use checkpoint::{BadSignature, Checkpoint, NotACheckpoint, SignedCheckpoint};
 pub use edge::Edge;
+pub use flaw::{Flaw, Flaws};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};
 pub use key::{NotAKey, SigningKey, VerifyingKey};
 pub use proof::{consistency_proof, inclusion_proof, root_at};
@@ -34,4 +41,5 @@ pub use receipt::{BadReceipt, NotAReceipt, Receipt};
 pub use source::{HashSource, Unread};
 pub use store::{Directory, MAX_FILE_BYTES, Store, StoredTiles};
 pub use tile::{NotATile, TILE_WIDTH, Tile, entries_path, parse_entries_path, tiles_of};
+pub use verify::{Options, Verified, verify};
 pub use witness::{AddCheckpoint, AddRefused, add_checkpoint};

@@ -143,8 +143,7 @@ mod tests {
         assert_eq!(named[254..], ["tile/0/254", "tile/0/255", "tile/1/000"]);
         assert!(full.iter().all(|(_, bytes)| bytes.len() == 8_192));
         assert_eq!(full[0].1[..32], leaf(0));
-        let roots: Vec<_> =
-            full[..256].iter().flat_map(|(_, bytes)| perfect_root(&bytes.as_chunks().0.to_vec())).collect();
+        let roots: Vec<_> = full[..256].iter().flat_map(|(_, bytes)| perfect_root(bytes.as_chunks().0)).collect();
         assert_eq!(full[256].1, roots);
         let partial = edge.partial_tiles();
         assert_eq!(partial.len(), 1);
@@ -161,7 +160,7 @@ mod tests {
             kept.keep();
             let size = edge.size();
             let chosen = [1, 2, 255, 256, 257, 512, 65_280, 65_536, 65_792, 131_072, 131_328, 131_999];
-            if chosen.contains(&size) || size % 9_999 == 0 {
+            if chosen.contains(&size) || size.is_multiple_of(9_999) {
                 let mut all = kept.clone();
                 all.fresh = edge.partial_tiles().into_iter().filter(|(tile, _)| tile.level == 0).collect();
                 all.keep();

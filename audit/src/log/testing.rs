@@ -109,3 +109,39 @@ impl Store for Files {
 pub(super) fn log_key() -> SigningKey {
     SigningKey::from_seed("example.com/log", &[1; 32]).unwrap()
 }
+
+pub(super) fn entry_text(index: u64) -> Vec<u8> {
+    format!("entry {index}").into_bytes()
+}
+
+/// A log of so many entries, its checkpoint signed by [`log_key`].
+pub(super) fn log_of(size: u64) -> Files {
+    let mut files = Files::default();
+    let (mut edge, mut tiles, mut bundle) = (Edge::new(), Vec::new(), Vec::new());
+    for index in 0..size {
+        assert!(push_entry(&mut bundle, &entry_text(index)));
+        edge.push(leaf_hash(&entry_text(index)), &mut tiles);
+        let width = u16::try_from(index % 256 + 1).unwrap();
+        if width == 256 || index + 1 == size {
+            files.0.insert(entries_path(index / 256, width), std::mem::take(&mut bundle));
+        }
+    }
+    tiles.extend(edge.partial_tiles());
+    files.0.extend(tiles.into_iter().map(|(tile, bytes)| (tile.path(), bytes)));
+    files.sign(&checkpoint_of(&edge));
+    files
+}
+
+impl Files {
+    pub(super) fn sign(&mut self, checkpoint: &Checkpoint) {
+        self.0.insert("checkpoint".to_owned(), log_key().sign(checkpoint).into_bytes());
+    }
+
+    pub(super) fn checkpoint(&self) -> SignedCheckpoint {
+        SignedCheckpoint::parse(std::str::from_utf8(&self.0["checkpoint"]).unwrap()).unwrap()
+    }
+}
+
+pub(super) fn checkpoint_of(edge: &Edge) -> Checkpoint {
+    Checkpoint { origin: "example.com/log".to_owned(), size: edge.size(), root: edge.root() }
+}

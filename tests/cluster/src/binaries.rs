@@ -94,6 +94,51 @@ pub fn go_program(source: &Path, name: &str) -> Result<PathBuf, Error> {
     Ok(dir.join(name))
 }
 
+/// Programs by others that read transparency logs.
+#[derive(Debug, Clone)]
+pub struct TlogTools {
+    /// The one in `tests/tlog`, over Go's own packages for such logs.
+    pub tlog: PathBuf,
+    /// Tessera's check of a whole log. It exits with 0 whatever it finds: its standard error says.
+    pub fsck: PathBuf,
+    /// The log that tessera tests itself with.
+    pub testdata: PathBuf,
+}
+
+/// Them, from the cache, or built: a minute, but for what has to be downloaded.
+///
+/// # Errors
+/// As [`go_program`].
+pub fn tlog_tools() -> Result<TlogTools, Error> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tlog");
+    let flags = ["-trimpath", "-ldflags=-s -w"];
+    let tessera = "github.com/transparency-dev/tessera";
+    let dir = cached(&source, "tlog", &flags, "what reads logs (a minute, once)", |draft| {
+        go_build(&source, ".", &flags, &draft.join("tlog"))?;
+        go_build(&source, &format!("{tessera}/cmd/fsck"), &flags, &draft.join("fsck"))?;
+        let mut list = tethered("go");
+        list.args(["list", "-m", "-f", "{{.Dir}}", tessera]).current_dir(&source);
+        let testdata = Path::new(spawn::run(list)?.trim()).join("testdata/log");
+        copy(&testdata, &draft.join("testdata"))
+    })?;
+    Ok(TlogTools { tlog: dir.join("tlog"), fsck: dir.join("fsck"), testdata: dir.join("testdata") })
+}
+
+/// Copies a directory. Not what was permitted: Go's module cache is read-only, and a draft has to be removable.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir(to).map_err(Error::file("create", to))?;
+    for entry in fs::read_dir(from).map_err(Error::file("list", from))?.flatten() {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to)?;
+        } else {
+            let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+            fs::write(&to, bytes).map_err(Error::file("write", &to))?;
+        }
+    }
+    Ok(())
+}
+
 /// The directory in the cache with what `build` makes of these inputs, made now if it is not there.
 fn cached(
     source: &Path,
