@@ -31,6 +31,7 @@ mod subject;
 mod team;
 #[cfg(test)]
 mod testing;
+mod witness;
 
 use std::{
     io,
@@ -158,6 +159,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
 async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &AtomicBool) -> Result<(), RunError> {
     let identity = process.pod.as_str();
     let metrics = metrics::Metrics::register(&process.metrics);
+    let witnessing = witness::Metrics::register(&process.metrics);
     let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     let mut held = tokio::select! {
         held = lease::acquire(process.client.clone(), &process.namespace, identity) => held,
@@ -168,7 +170,7 @@ async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &Atom
     metrics.leads();
     let led = tokio::select! {
         lost = held.hold() => return Err(lost.into()),
-        led = lead(process, arguments, starting, metrics, mailer) => led,
+        led = lead(process, arguments, starting, metrics, witnessing, mailer) => led,
     };
     held.release().await;
     led
@@ -180,6 +182,7 @@ async fn lead(
     arguments: &Arguments,
     starting: &AtomicBool,
     metrics: metrics::Metrics,
+    witnessing: witness::Metrics,
     mailer: Mailer,
 ) -> Result<(), RunError> {
     let source = match &arguments.keyset {
@@ -231,6 +234,22 @@ async fn lead(
         ),
         storage: process.settings.evidence_url.as_ref().map(Storage::open),
     };
+    let witness = witness::key(&keyset).map(|key| witness::Witness {
+        client: process.client.clone(),
+        namespace: process.namespace.clone(),
+        cluster: keyset.cluster_id().to_string(),
+        key,
+        recorders: record::replicas(
+            &arguments.recorder.base(&process.namespace),
+            &process.namespace,
+            arguments.recorder_replicas,
+        ),
+        http: Arc::new(record::clients(&process.namespace, &arguments.recorder, certificate.clone())),
+        recorder: recorder.clone(),
+        metrics: witnessing,
+    });
+    let Some(witness) = witness else { return Err(BootstrapError::NoKey.into()) };
+    tasks.spawn("witness of the logs", witness::run(witness, process.shutdown.clone()));
     tasks.spawn("renewal of the role certificate", certificate.keep_renewed());
     tasks.spawn("delivery of events", delivery.run());
     tasks.spawn("webhook's configuration", admission::run(process.client.clone(), authority.pem().to_owned()));
