@@ -39,7 +39,7 @@ pub struct Acknowledged {
 pub struct Refused {
     /// Why, in words; holds nothing of what was sent.
     pub error: String,
-    /// With status 400: the line at fault, counted from 1.
+    /// With status 400 the line at fault, with 507 the one that there is no room for, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
 }

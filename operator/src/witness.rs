@@ -5,7 +5,7 @@
 
 mod remote;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use audit::{
     Fault, Reason,
@@ -260,6 +260,8 @@ fn name(pod: &str, shard: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use audit::log::{Edge, Hash, HashSource, Tile, leaf_hash};
 
     use super::*;

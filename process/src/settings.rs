@@ -16,11 +16,17 @@ pub use faults::{Fault, Faults};
 
 use crate::mail::{EmailAddress, SmtpServer};
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// What the ConfigMap `openteam` says, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// `auditUrl`: where recorders copy their logs to. Default: nowhere; they are on the recorders' disks.
+    pub audit_url: Option<Url>,
     /// `evidenceUrl`: where the operator copies evidence of incidents to. Default: nowhere; recorders keep it.
     pub evidence_url: Option<Url>,
+    /// `retention`: how long records are kept, in whole days. 365d to 3660d, default 400d.
+    pub retention: Duration,
     /// `stalenessLimit`: how old a gateway's view of the cluster may be before it refuses everything. 5s to 5m,
     /// default 10s.
     pub staleness_limit: Duration,
@@ -77,7 +83,9 @@ impl LogLevel {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            audit_url: None,
             evidence_url: None,
+            retention: 400 * DAY,
             staleness_limit: Duration::from_secs(10),
             gateway_url: None,
             log_level: LogLevel::Info,
@@ -116,13 +124,20 @@ impl Setting {
 }
 
 /// All settings there are, by name.
-pub const ALL: [Setting; 13] = [
+pub const ALL: [Setting; 15] = [
     mail::AMAZON_CONTACT,
+    Setting {
+        key: "auditUrl",
+        takes: "s3://BUCKET/PATH or file:///DIRECTORY",
+        does: "where recorders copy their logs to, every ten minutes and once for good; what is there is not overwritten",
+        set: |settings, value| storage_url(value).map(|it| settings.audit_url = Some(it)),
+        told: |settings, _| settings.audit_url.as_ref().map(Url::to_string).unwrap_or_default(),
+    },
     Setting {
         key: "evidenceUrl",
         takes: "s3://BUCKET/PATH or file:///DIRECTORY",
         does: "where the operator copies evidence of incidents to; it overwrites nothing there",
-        set: |settings, value| evidence_url(value).map(|it| settings.evidence_url = Some(it)),
+        set: |settings, value| storage_url(value).map(|it| settings.evidence_url = Some(it)),
         told: |settings, _| settings.evidence_url.as_ref().map(Url::to_string).unwrap_or_default(),
     },
     Setting {
@@ -146,6 +161,13 @@ pub const ALL: [Setting; 13] = [
         does: "the address at which people find the portal; no other is signed in at, and Amazon sends sellers back to it",
         set: |settings, value| origin(value).map(|it| settings.public_url = Some(it)),
         told: Settings::portal_address,
+    },
+    Setting {
+        key: "retention",
+        takes: "365d to 3660d",
+        does: "how long records are kept; whole quarters are deleted when all of them is older, and none while an incident is open",
+        set: |settings, value| retention(value).map(|it| settings.retention = it),
+        told: |settings, _| format!("{}d", settings.retention.as_secs() / DAY.as_secs()),
     },
     mail::SMTP_CA_BUNDLE,
     mail::SMTP_FROM,
@@ -275,7 +297,7 @@ pub fn check(values: &BTreeMap<String, String>) -> (Settings, Vec<Fault>) {
     (settings, faults)
 }
 
-fn evidence_url(value: &str) -> Result<Url, String> {
+fn storage_url(value: &str) -> Result<Url, String> {
     crate::storage::parse(value).map_err(|_| format!("{value:?} is not of that form"))
 }
 
@@ -286,6 +308,16 @@ fn staleness_limit(value: &str) -> Result<Duration, String> {
         return Err(format!("{value:?} is out of range"));
     }
     Ok(limit)
+}
+
+fn retention(value: &str) -> Result<Duration, String> {
+    let days = value.strip_suffix('d').filter(|days| days.bytes().all(|byte| byte.is_ascii_digit()));
+    let days: u32 = days.and_then(|days| days.parse().ok()).ok_or_else(|| format!("{value:?} is not of that form"))?;
+    // Amazon's Data Protection Policy asks for twelve months.
+    if !(365..=3660).contains(&days) {
+        return Err(format!("{value:?} is out of range"));
+    }
+    Ok(days * DAY)
 }
 
 fn origin(value: &str) -> Result<Url, String> {

@@ -93,6 +93,22 @@ impl Storage {
         format!("{}/{name}", self.url)
     }
 
+    /// Puts a file, in the place of one that was there before.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    pub async fn put(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
+        let put = self.store.put_opts(&self.path(name), content.to_vec().into(), PutOptions::default()).await;
+        put.map(drop).map_err(|error| StorageError::Unavailable {
+            place: self.location(name),
+            source: Box::new(error),
+        })
+    }
+
+    fn path(&self, name: &str) -> Path {
+        self.prefix.parts().chain(name.split('/').map(Into::into)).collect()
+    }
+
     /// Puts a file where there is none of the name; one with the same content is as good.
     ///
     /// # Errors
@@ -102,7 +118,7 @@ impl Storage {
             place: self.location(name),
             source: Box::new(error),
         };
-        let path: Path = self.prefix.parts().chain(name.split('/').map(Into::into)).collect();
+        let path = self.path(name);
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&path, content.to_vec().into(), options).await {
             Ok(_) => Ok(()),

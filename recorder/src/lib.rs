@@ -14,6 +14,7 @@ mod log;
 mod metrics;
 pub mod read;
 mod records;
+mod room;
 mod router;
 mod run;
 mod shelf;

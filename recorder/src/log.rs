@@ -4,9 +4,11 @@
 //! and segments of the journal that are in full bundles as a whole are deleted. Nobody waits for it.
 
 mod building;
+mod copying;
 mod files;
 mod follow;
 mod growing;
+mod keeping;
 mod live;
 mod shard;
 

@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::gauge::ConstGauge,
 };
 
-use crate::Journal;
+use crate::{Journal, room::Space};
 
 /// Publishes what the journal counts, and its disk as it is at each scrape.
 pub(crate) fn publish(journal: &Journal, metrics: &Metrics) {
@@ -30,13 +30,12 @@ struct Disk(PathBuf);
 impl Collector for Disk {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         // Left out when the disk does not say: 0 bytes would be a false alarm.
-        let Ok(disk) = rustix::fs::statvfs(&self.0) else { return Ok(()) };
-        for (name, help, blocks) in [
-            // What is kept for root is not free for the recorder.
-            ("recorder_disk_free_bytes", "What the journal's file system has left", disk.f_bavail),
-            ("recorder_disk_size_bytes", "The journal's file system", disk.f_blocks),
+        let Some(Space { free, size }) = Space::of(&self.0) else { return Ok(()) };
+        for (name, help, bytes) in [
+            ("recorder_disk_free_bytes", "What the journal's file system has left", free),
+            ("recorder_disk_size_bytes", "The journal's file system", size),
         ] {
-            let gauge = ConstGauge::new(blocks as f64 * disk.f_frsize as f64);
+            let gauge = ConstGauge::new(bytes as f64);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
         }

@@ -4,7 +4,7 @@ mod evidence;
 mod logs;
 mod reading;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use audit::{
     Peer, check,
@@ -23,17 +23,20 @@ use jiff::Timestamp;
 use crate::{
     AppendError, Journal, Logs, Shelf,
     last_use::{self, Uses},
+    room::{NoRoom, Room, Space},
 };
 
 /// The recorder's API. Whoever serves it puts the [`Peer`] of the client certificate into the request's
 /// extensions; without one every request is refused.
 pub fn router(journal: Journal, logs: Logs, shelf: Shelf) -> Router {
+    let dir = journal.dir().to_owned();
+    let room = Room::new(move || Space::of(&dir));
     let uses = Arc::new(Uses::new(Timestamp::now().as_millisecond()));
     rebuild(&journal, &uses);
     Router::new()
         .route(EVENTS_PATH, post(store))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Stores { journal: journal.clone(), uses: uses.clone() })
+        .with_state(Stores { journal: journal.clone(), uses: uses.clone(), room: Arc::new(room) })
         .merge(logs::router(logs))
         .merge(reading::router(journal.clone(), uses))
         .merge(evidence::router(journal, shelf))
@@ -54,10 +57,11 @@ fn rebuild(journal: &Journal, uses: &Arc<Uses>) {
 struct Stores {
     journal: Journal,
     uses: Arc<Uses>,
+    room: Arc<Room>,
 }
 
 async fn store(
-    State(Stores { journal, uses }): State<Stores>,
+    State(Stores { journal, uses, room }): State<Stores>,
     peer: Option<Extension<Peer>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Acknowledged>, Refusal> {
@@ -70,6 +74,7 @@ async fn store(
             check(line, peer.role).map_err(|error| Refusal::Line { line: index + 1, error: error.to_string() })?;
         events.push(event);
     }
+    room.admit(&events, Instant::now()).map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
     let used = last_use::used(&events);
     let appended = journal.append(peer, events).await?;
     uses.note(used, Timestamp::now().as_millisecond());
@@ -81,6 +86,7 @@ enum Refusal {
     NoPeer,
     Body(StatusCode),
     Line { line: usize, error: String },
+    NoRoom { line: usize, why: NoRoom },
     Journal(AppendError),
 }
 
@@ -99,6 +105,7 @@ impl IntoResponse for Refusal {
             Self::NoPeer => (StatusCode::FORBIDDEN, "no role certificate was presented".to_owned(), None),
             Self::Body(status) => (status, "request body is too long or incomplete".to_owned(), None),
             Self::Line { line, error } => (StatusCode::BAD_REQUEST, error, Some(line)),
+            Self::NoRoom { line, why } => (StatusCode::INSUFFICIENT_STORAGE, why.to_string(), Some(line)),
             Self::Journal(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string(), None),
         };
         (status, Json(Refused { error, line })).into_response()

@@ -80,7 +80,7 @@ impl Shared {
                     }
                     return;
                 }
-                Err(Failure::Event { index, reason }) => {
+                Err(Failure::Event { index, reason } | Failure::NoRoom { index, reason }) => {
                     let Awaited { answer, .. } = batch.remove(index);
                     let _ = answer.send(Err(NotRecorded::Refused { reason }));
                 }
@@ -112,7 +112,7 @@ impl Shared {
                     self.undelivered.fetch_sub(batch.len() as u64, Ordering::Relaxed);
                     return;
                 }
-                Err(Failure::Event { index, reason }) => {
+                Err(Failure::Event { index, reason } | Failure::NoRoom { index, reason }) => {
                     let event = batch.remove(index);
                     self.undelivered.fetch_sub(1, Ordering::Relaxed);
                     tracing::error!(uid = %event.uid(), reason, "a recorder refused an event, which is lost");
@@ -139,12 +139,14 @@ impl Shared {
         let body = Bytes::from(body);
         let recorders = &self.settings.recorders;
         let preferred = self.preferred.load(Ordering::Relaxed);
+        let mut full = None;
         for tried in 0..recorders.len() {
             let index = (preferred + tried) % recorders.len();
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = left / (recorders.len() - tried) as u32;
             match self.settings.transport.post(&recorders[index], body.clone(), count, limit).await {
                 Err(Failure::Unavailable) => {}
+                Err(no_room @ Failure::NoRoom { .. }) => full = Some(no_room),
                 answered => {
                     self.preferred.store(index, Ordering::Relaxed);
                     if !self.available.swap(true, Ordering::Relaxed) {
@@ -153,6 +155,9 @@ impl Shared {
                     return answered;
                 }
             }
+        }
+        if let Some(no_room) = full {
+            return Err(no_room);
         }
         // Said once per outage; every attempt is only worth a line when debugging.
         if self.available.swap(false, Ordering::Relaxed) {

@@ -19,6 +19,13 @@ pub enum Failure {
         /// What the recorder said.
         reason: String,
     },
+    /// There is no room for this event here, and may be at another recorder.
+    NoRoom {
+        /// Which, from 0.
+        index: usize,
+        /// What the recorder said.
+        reason: String,
+    },
 }
 
 /// The answer to a request under way.
@@ -59,10 +66,14 @@ impl Https {
                     Err(unavailable(&"it acknowledged another number of events"))
                 }
             }
-            StatusCode::BAD_REQUEST => {
+            status @ (StatusCode::BAD_REQUEST | StatusCode::INSUFFICIENT_STORAGE) => {
                 let answer: Refused = response.json().await.map_err(|error| unavailable(&Chain(&error)))?;
                 match answer.line {
-                    Some(line @ 1..) if line <= count => Err(Failure::Event { index: line - 1, reason: answer.error }),
+                    Some(line @ 1..) if line <= count => {
+                        let (index, reason) = (line - 1, answer.error);
+                        let is_full = status == StatusCode::INSUFFICIENT_STORAGE;
+                        Err(if is_full { Failure::NoRoom { index, reason } } else { Failure::Event { index, reason } })
+                    }
                     _ => Err(unavailable(&"it refused the request as a whole")),
                 }
             }

@@ -42,13 +42,13 @@ fn none_or_two_of_them_or_no_yaml_cannot_be_checked() {
 fn every_mistake_is_named_and_a_wrong_value_is_not_repeated() {
     let report = checked(
         "kind: ConfigMap\nmetadata: {name: openteam}\nbinaryData: {a: AAAA}\ndata:\n  stalenesslimit: 10s\n  \
-         tracesRatio: 0.5\n  tracesEndpoint: https://me:hunter2@host\n  retention: 400d\n",
+         tracesRatio: 0.5\n  tracesEndpoint: https://me:hunter2@host\n  retention: 30d\n",
     );
     let table = report.table();
     for line in [
         "stalenesslimit is not a setting; did you mean stalenessLimit?",
         "tracesRatio: the apiserver takes text only: put the value in quotes",
-        "retention is a setting of a later version",
+        "retention: \"30d\" is out of range; it takes 365d to 3660d",
         "binaryData: settings are text, under data",
         "a.yaml: 5 mistakes",
     ] {
@@ -57,5 +57,5 @@ fn every_mistake_is_named_and_a_wrong_value_is_not_repeated() {
     assert!(!table.contains("hunter2"), "{table}");
     assert!(!report.valid);
     let wrong: Vec<_> = report.settings.iter().filter(|row| row.state == State::Wrong).map(|row| row.key).collect();
-    assert_eq!(wrong, ["tracesEndpoint", "tracesRatio"]);
+    assert_eq!(wrong, ["retention", "tracesEndpoint", "tracesRatio"]);
 }

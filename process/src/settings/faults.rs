@@ -4,9 +4,6 @@ use std::fmt;
 
 use super::ALL;
 
-/// Settings that come with a later version. Accepting one now would promise what nothing keeps.
-const LATER: [(&str, &str); 1] = [("retention", "deleting old records; until then all are kept")];
-
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -17,14 +14,6 @@ pub enum Fault {
         key: String,
         /// The setting that was probably meant.
         nearest: Option<&'static str>,
-    },
-    /// A setting that this version does not have yet.
-    #[error("{key} is a setting of a later version, for {what}; this one does nothing with it: take it out")]
-    Later {
-        /// The key.
-        key: &'static str,
-        /// What it will be for.
-        what: &'static str,
     },
     /// A value that its setting cannot take.
     #[error("{key}: {why}; it takes {takes}")]
@@ -41,9 +30,6 @@ pub enum Fault {
 impl Fault {
     /// What to say of a key that is none of [`ALL`].
     pub(super) fn no_setting(key: &str) -> Self {
-        if let Some((key, what)) = LATER.into_iter().find(|(later, _)| *later == key) {
-            return Self::Later { key, what };
-        }
         // Up to two slips of the finger, and capitals anyhow.
         let distance = |setting: &str| strsim::damerau_levenshtein(&setting.to_lowercase(), &key.to_lowercase());
         let nearest = ALL.iter().map(|setting| (distance(setting.key), setting.key)).min();
@@ -56,7 +42,7 @@ impl Fault {
     pub fn key(&self) -> &str {
         match self {
             Self::Unknown { key, .. } => key,
-            Self::Later { key, .. } | Self::Invalid { key, .. } => key,
+            Self::Invalid { key, .. } => key,
         }
     }
 }

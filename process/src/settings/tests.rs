@@ -22,7 +22,9 @@ fn settings_are_read_from_a_mounted_config_map() {
         ("smtpCaBundle", AUTHORITY),
         ("incidentContact", "oncall@example.com"),
         ("amazonContact", "security@amazon.example"),
+        ("auditUrl", "s3://bucket/audit"),
         ("evidenceUrl", "s3://bucket/openteam"),
+        ("retention", "500d"),
         ("publicUrl", "https://openteam.example"),
         ("trustedProxies", "1"),
     ] {
@@ -32,11 +34,13 @@ fn settings_are_read_from_a_mounted_config_map() {
     let told: Vec<_> = ALL.iter().map(|setting| setting.value(&settings, "ns")).collect();
     let expected = [
         "security@amazon.example",
+        "s3://bucket/audit",
         "s3://bucket/openteam",
         "https://gateway.example",
         "oncall@example.com",
         "warn",
         "https://openteam.example",
+        "500d",
         "1 certificate",
         "openteam@example.com",
         "smtps://mail.example:465",
@@ -57,10 +61,12 @@ fn what_is_left_out_has_its_default() {
         [
             "",
             "",
+            "",
             "https://openteam-gateway.ns.svc",
             "",
             "info",
             "https://openteam-portal.ns.svc",
+            "400d",
             "",
             "",
             "",
@@ -169,15 +175,20 @@ fn a_mistyped_key_is_answered_with_the_nearest_and_any_other_with_all() {
 }
 
 #[test]
-fn a_setting_of_a_later_version_is_told_from_a_mistake() {
-    let message = one("retention", "400d").1[0].to_string();
-    assert!(message.contains("later version") && message.contains("take it out"), "{message}");
+fn records_are_kept_for_a_year_at_least() {
+    for (value, days) in [("365d", 365), ("400d", 400), ("3660d", 3660)] {
+        assert_eq!(one("retention", value).0.retention.as_secs(), days * 86_400);
+    }
+    for value in ["364d", "3661d", "0d", "d", "400", "1y", "400h", "+400d", "4 00d", "99999999999d"] {
+        let message = one("retention", value).1[0].to_string();
+        assert!(message.contains("it takes 365d to 3660d"), "{message}");
+    }
 }
 
 #[test]
 fn a_role_is_told_all_that_is_wrong_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    for (key, value) in [("stalenessLimit", "1s"), ("logLevel", "loud"), ("retention", "400d")] {
+    for (key, value) in [("stalenessLimit", "1s"), ("logLevel", "loud"), ("retention", "30d")] {
         fs::write(directory.path().join(key), value).unwrap();
     }
     let message = Settings::read(directory.path()).unwrap_err().to_string();

@@ -24,7 +24,10 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::Shard;
+use super::{
+    Shard,
+    building::{Opened, Opening},
+};
 
 /// Below a recorder's directory.
 pub(crate) const DIRECTORY: &str = "log";
@@ -112,12 +115,17 @@ pub(super) fn text(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// The number of a shard's first record, and its leaves once it is closed; `None` where there is no shard.
-pub(crate) fn begins(dir: &Path) -> io::Result<Option<(u64, Option<u64>)>> {
+/// How a shard began; `None` where there is none.
+pub(crate) fn opened(dir: &Path) -> io::Result<Option<Opened>> {
     let wrong = |_| io::Error::new(io::ErrorKind::InvalidData, "a shard's opening cannot be read");
     let Some(opening) = text(&dir.join(OPENING))? else { return Ok(None) };
-    let first = serde_json::from_str::<super::Opening>(&opening).map_err(wrong)?.log.first_sequence;
-    Ok(Some((first, text(&dir.join(CLOSED))?.and_then(|size| size.parse().ok()))))
+    Ok(Some(serde_json::from_str::<Opening>(&opening).map_err(wrong)?.log))
+}
+
+/// The number of a shard's first record, and its leaves once it is closed; `None` where there is no shard.
+pub(crate) fn begins(dir: &Path) -> io::Result<Option<(u64, Option<u64>)>> {
+    let Some(opened) = opened(dir)? else { return Ok(None) };
+    Ok(Some((opened.first_sequence, text(&dir.join(CLOSED))?.and_then(|size| size.parse().ok()))))
 }
 
 /// Of each bundle the earliest and the latest time of its records, in milliseconds since 1970.

@@ -11,6 +11,7 @@ mod gateway;
 mod guard;
 mod incidents;
 mod kinds;
+mod logs;
 mod object;
 mod operator;
 mod portal;
@@ -81,7 +82,7 @@ fn account(role: &str) -> String {
 }
 
 /// All of them, by subject.
-fn subjects() -> [(&'static str, Vec<Policy>); 12] {
+fn subjects() -> [(&'static str, Vec<Policy>); 13] {
     [
         ("annotations", annotations::policies()),
         ("contain", contain::policies()),
@@ -91,6 +92,7 @@ fn subjects() -> [(&'static str, Vec<Policy>); 12] {
         ("guard", guard::policies()),
         ("incidents", incidents::policies()),
         ("kinds", kinds::policies()),
+        ("logs", logs::policies()),
         ("operator", operator::policies()),
         ("portal", portal::policies()),
         ("rotate", rotate::policies()),

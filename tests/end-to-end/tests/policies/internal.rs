@@ -56,6 +56,41 @@ fn only_the_operator_writes_stored_credentials_and_who_may_restore_a_backup_ever
 }
 
 #[test]
+fn only_the_operator_writes_what_is_known_of_logs_and_who_may_restore_a_backup_everywhere() {
+    let place = place();
+    let map = |data: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "openteam-audit", "namespace": NAMESPACE },
+            "data": { "cluster": data },
+        })
+    };
+    let verbs = "--verb=get,create,update,patch,delete";
+    place.kubectl().run(&["create", "role", "maps", "-n", NAMESPACE, verbs, "--resource=configmaps"]).unwrap();
+    for user in ["tenant-of-maps".to_owned(), role("recorder")] {
+        let binding = format!("maps-{}", user.rsplit(':').next().unwrap());
+        let words = ["create", "rolebinding", &binding, "-n", NAMESPACE, "--role=maps", &format!("--user={user}")];
+        place.kubectl().run(&words).unwrap();
+    }
+    let why = "only the operator writes it";
+    let object = ["configmap/openteam-audit", "-n", NAMESPACE];
+    let forger = ["tenant-of-maps", &role("recorder")];
+    for user in forger {
+        place.refused(user, &["create", "-f", "-"], Some(&map("b")), why);
+    }
+    place.done(&role("operator"), &["create", "-f", "-"], Some(&map("a")), );
+    for user in forger {
+        place.refused(user, &["replace", "-f", "-"], Some(&map("b")), why);
+        place.refused(user, &[&["annotate"], &object[..], &["a=b"]].concat(), None, why);
+        place.refused(user, &[&["delete"], &object[..]].concat(), None, why);
+    }
+    // Any other ConfigMap there is none of its business.
+    let other = changed(&map("b"), "/metadata/name", json!("another"));
+    place.done("tenant-of-maps", &["create", "-f", "-"], Some(&other));
+    place.done(GITOPS, &["replace", "-f", "-"], Some(&map("c")));
+    place.done(GITOPS, &[&["delete"], &object[..]].concat(), None);
+}
+
+#[test]
 fn the_operator_deletes_codes_that_the_portal_made_and_no_other_input() {
     let place = place();
     place.kubectl().run(&["create", "namespace", "codes"]).unwrap();
