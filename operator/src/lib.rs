@@ -189,6 +189,7 @@ async fn lead(
     let Foundation { keyset, authority, sealing_keys, evidence_key } =
         bootstrap(&process.client, &process.namespace, &source).await?;
     let authority = Arc::new(authority);
+    let digests = bootstrap::digests(&keyset)?;
 
     let mut tasks = Tasks::default();
     // The signer first: without it neither the recorder nor this process gets a certificate.
@@ -250,6 +251,7 @@ async fn lead(
         keyset,
         sealing_keys,
         recorder: recorder.clone(),
+        digests,
         pod: process.pod.to_string(),
         leading_since: Timestamp::now(),
         authority: authority.pem().to_owned(),
