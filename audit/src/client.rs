@@ -22,7 +22,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use reqwest::Url;
 use thiserror::Error;
 use tokio::{sync::oneshot, time::Instant};
@@ -35,7 +34,7 @@ pub use metrics::Metrics;
 use queue::Queue;
 pub use transport::{Failure, Https, Posted, Transport};
 
-use crate::{Activity, Event, Origin};
+use crate::{Activity, Event, Origin, Run};
 
 /// How long [`Recorder::record`] waits.
 pub(crate) const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(2);
@@ -72,6 +71,8 @@ pub struct Recorder {
 
 struct Shared {
     settings: Settings,
+    /// Numbers the events of this process.
+    run: Run,
     awaited: Queue<Awaited>,
     later: Queue<Event>,
     metrics: Metrics,
@@ -143,6 +144,7 @@ impl Recorder {
     pub fn new(settings: Settings) -> (Self, Delivery) {
         let metrics = Metrics::default();
         let shared = Arc::new(Shared {
+            run: Run::new(settings.origin.clone()),
             settings,
             awaited: Queue::new(QUEUE_LENGTH, metrics.queue.clone()),
             later: Queue::new(QUEUE_LENGTH, metrics.queue.clone()),
@@ -245,7 +247,7 @@ impl fmt::Debug for Recorder {
 
 impl Shared {
     fn event(&self, activity: &Activity) -> Event {
-        activity.event(&self.settings.origin, Timestamp::now(), Uuid::now_v7())
+        self.run.event(activity)
     }
 }
 

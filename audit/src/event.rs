@@ -2,29 +2,40 @@
 
 mod actor;
 mod call;
+mod catalog;
 mod change;
 mod class;
 mod digest;
+mod finding;
+mod log;
+mod membership;
 mod node;
 mod ocsf;
 mod process;
+mod run;
 mod sign_in;
 mod value;
 
 #[cfg(test)]
+mod ocsf_schema;
+#[cfg(test)]
 mod tests;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 pub use actor::{Actor, Person, Requester, Source};
 pub use call::{Act, Call, Operation, Phase, RefusedCallers};
+pub use catalog::{EventName, Row, catalog};
 pub use change::{Change, CredentialField, Entity, EntityChange, Granted, Kind};
 pub use class::Class;
 pub use digest::{Digest, DigestKey};
-pub use ocsf::{Checked, Misshapen, check};
+pub use finding::{Detection, DetectionKind, DetectionStage, Review, ReviewStage, ReviewedLog, Suspect};
+pub use log::{CheckpointNote, LogChange, LogOrigin, NotALog};
+pub use membership::{MemberRole, Membership, MembershipChange};
+pub use ocsf::{Checked, Misshapen, Severity, check};
 pub use process::{Fault, Lifecycle};
+pub use run::{Run, Stamp};
 pub use sign_in::{SignIn, Step, Strangers};
 pub use value::{Correlation, MarketplaceId, Name, Network, NotAMarketplace, NotAName, ObjectName, Reason, Target};
 
@@ -80,26 +91,37 @@ pub enum Activity {
     SignIn(Box<SignIn>),
     /// Strangers refused at the portal's door.
     Strangers(Strangers),
+    /// Who belongs to a Team changed.
+    Membership(Box<Membership>),
+    /// Something needs a look.
+    Detection(Box<Detection>),
+    /// The record was reviewed, or is to be.
+    Review(Box<Review>),
     /// A process came or went.
     Lifecycle(Lifecycle),
+    /// A recorder's log began or ended.
+    Log(Box<LogChange>),
     /// Something went wrong.
     Fault(Fault),
 }
 
 impl Activity {
-    /// The event of this activity, at `time`. `uid` must be a new UUIDv7: it is how two copies of an event are
-    /// known to be one.
-    pub fn event(&self, origin: &Origin, time: Timestamp, uid: Uuid) -> Event {
+    /// The event of this activity, with a stamp that no other has: [`Run::event`] gives it one.
+    pub(crate) fn event(&self, origin: &Origin, stamp: &Stamp) -> Event {
         let (shape, (body, more)) = match self {
             Self::Call(call) => (call.shape(), call.body(origin)),
             Self::RefusedCallers(callers) => (callers.shape(), callers.body(origin)),
             Self::Entity(change) => (change.shape(), change.body(origin)),
             Self::SignIn(sign_in) => (sign_in.shape(), sign_in.body(origin)),
             Self::Strangers(strangers) => (strangers.shape(), strangers.body(origin)),
+            Self::Membership(membership) => (membership.shape(), membership.body(origin)),
+            Self::Detection(detection) => (detection.shape(), detection.body(origin)),
+            Self::Review(review) => (review.shape(), review.body(origin)),
             Self::Lifecycle(lifecycle) => (lifecycle.shape(), lifecycle.body(origin)),
+            Self::Log(change) => (change.shape(), change.body(origin)),
             Self::Fault(fault) => (fault.shape(), fault.body()),
         };
-        Event { uid, line: ocsf::event(&shape, more, &body, origin, time, uid) }
+        Event { uid: stamp.uid, line: ocsf::event(&shape, more, &body, origin, stamp) }
     }
 }
 
@@ -130,6 +152,30 @@ impl From<SignIn> for Activity {
 impl From<Strangers> for Activity {
     fn from(strangers: Strangers) -> Self {
         Self::Strangers(strangers)
+    }
+}
+
+impl From<Membership> for Activity {
+    fn from(membership: Membership) -> Self {
+        Self::Membership(Box::new(membership))
+    }
+}
+
+impl From<Detection> for Activity {
+    fn from(detection: Detection) -> Self {
+        Self::Detection(Box::new(detection))
+    }
+}
+
+impl From<Review> for Activity {
+    fn from(review: Review) -> Self {
+        Self::Review(Box::new(review))
+    }
+}
+
+impl From<LogChange> for Activity {
+    fn from(change: LogChange) -> Self {
+        Self::Log(Box::new(change))
     }
 }
 

@@ -20,10 +20,12 @@ pub use client::{
     Delivery, Failure, Https, Metrics, NotRecorded, Posted, Recorded, Recorder, Settings, Transport, Undelivered,
 };
 pub use event::{
-    Act, Activity, Actor, Call, Change, Checked, Class, Correlation, CredentialField, Digest, DigestKey, Entity,
-    EntityChange, Event, Fault, Granted, Kind, Lifecycle, MarketplaceId, Misshapen, Name, Network, NotAMarketplace,
-    NotAName, ObjectName, Operation, Origin, Person, Phase, Reason, RefusedCallers, Requester, SignIn, Source, Step,
-    Strangers, Target, check,
+    Act, Activity, Actor, Call, Change, Checked, CheckpointNote, Class, Correlation, CredentialField, Detection,
+    DetectionKind, DetectionStage, Digest, DigestKey, Entity, EntityChange, Event, EventName, Fault, Granted, Kind,
+    Lifecycle, LogChange, LogOrigin, MarketplaceId, MemberRole, Membership, MembershipChange, Misshapen, Name, Network,
+    NotALog, NotAMarketplace, NotAName, ObjectName, Operation, Origin, Person, Phase, Reason, RefusedCallers,
+    Requester, Review, ReviewStage, ReviewedLog, Row, Run, Severity, SignIn, Source, Stamp, Step, Strangers, Suspect,
+    Target, catalog, check,
 };
 pub use refusals::RefusalCounter;
 pub use role::{NotAPeer, Peer, Role};

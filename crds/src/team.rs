@@ -119,4 +119,8 @@ pub struct TeamStatus {
     /// tells of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
+    /// The members as the record knows them: what differs from `spec.members` is recorded next. Nothing else is decided by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["email"]))]
+    pub recorded_members: Vec<Member>,
 }

@@ -27,6 +27,15 @@ use crate::{
     status::MANAGER,
 };
 
+/// What the key is derived by that makes digests of e-mail addresses in the record, by gateways likewise.
+const DIGEST: &str = "openteam.dev/audit-digest/v1";
+
+/// The key of digests in events.
+pub(crate) fn digests(keyset: &Keyset) -> Result<audit::DigestKey, BootstrapError> {
+    let key = keyset.derive(DIGEST, keyset.active_id()).ok_or(BootstrapError::NoKey)?;
+    Ok(audit::DigestKey::new(*key))
+}
+
 /// Where the keyset is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeysetSource {

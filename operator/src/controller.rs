@@ -48,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) keyset: Keyset,
     pub(crate) sealing_keys: Vec<PrivateKey>,
     pub(crate) recorder: audit::Recorder,
+    /// What stands for e-mail addresses in events.
+    pub(crate) digests: audit::DigestKey,
     /// The pod, which Events name.
     pub(crate) pod: String,
     /// When this process began to lead.

@@ -12,6 +12,7 @@ mod refused;
 mod share;
 #[cfg(test)]
 mod testing;
+
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use crds::{Incident, IncidentEvent, IncidentStatus, IncidentTarget, IncidentTimelineEntry, NamespacedReference};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 
 pub use self::notice::{Application, Reached, Seller, notice};
 use self::plan::{Observed, plan};
@@ -118,4 +119,13 @@ fn happened(entry: &IncidentTimelineEntry) -> Event {
         IncidentEvent::Opened | IncidentEvent::Restored | IncidentEvent::NoteAdded | IncidentEvent::Closed => false,
     };
     Event { warns, reason: entry.event.as_str().to_owned(), note: entry.about.clone(), action: "Follow".to_owned() }
+}
+
+/// The names of the Incidents that are not closed.
+pub(crate) fn open_names(context: &Context) -> Vec<String> {
+    let all = context.stores.incidents.store().state();
+    let is_open = |incident: &Incident| {
+        incident.status.as_ref().and_then(|status| status.phase) != Some(crds::IncidentPhase::Closed)
+    };
+    all.iter().filter(|it| it.0.as_ref().ok().is_none_or(is_open)).map(|it| it.name_any()).collect()
 }

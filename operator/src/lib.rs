@@ -192,6 +192,7 @@ async fn lead(
     let Foundation { keyset, authority, sealing_keys, evidence_key } =
         bootstrap(&process.client, &process.namespace, &source).await?;
     let authority = Arc::new(authority);
+    let digests = bootstrap::digests(&keyset)?;
 
     let mut tasks = Tasks::default();
     // The signer first: without it neither the recorder nor this process gets a certificate.
@@ -234,22 +235,10 @@ async fn lead(
         ),
         storage: process.settings.evidence_url.as_ref().map(Storage::open),
     };
-    let witness = witness::key(&keyset).map(|key| witness::Witness {
-        client: process.client.clone(),
-        namespace: process.namespace.clone(),
-        cluster: keyset.cluster_id().to_string(),
-        key,
-        recorders: record::replicas(
-            &arguments.recorder.base(&process.namespace),
-            &process.namespace,
-            arguments.recorder_replicas,
-        ),
-        http: Arc::new(record::clients(&process.namespace, &arguments.recorder, certificate.clone())),
-        recorder: recorder.clone(),
-        metrics: witnessing,
-    });
-    let Some(witness) = witness else { return Err(BootstrapError::NoKey.into()) };
-    tasks.spawn("witness of the logs", witness::run(witness, process.shutdown.clone()));
+    let witness_key = witness::key(&keyset).ok_or(BootstrapError::NoKey)?;
+    let cluster = keyset.cluster_id().to_string();
+    let asking: Arc<dyn Fn() -> reqwest::Client + Send + Sync> =
+        Arc::new(record::clients(&process.namespace, &arguments.recorder, certificate.clone()));
     tasks.spawn("renewal of the role certificate", certificate.keep_renewed());
     tasks.spawn("delivery of events", delivery.run());
     tasks.spawn("webhook's configuration", admission::run(process.client.clone(), authority.pem().to_owned()));
@@ -269,6 +258,7 @@ async fn lead(
         keyset,
         sealing_keys,
         recorder: recorder.clone(),
+        digests,
         pod: process.pod.to_string(),
         leading_since: Timestamp::now(),
         authority: authority.pem().to_owned(),
@@ -287,8 +277,27 @@ async fn lead(
         contacts: controller::Contacts::of(&process.settings),
         outbox: incident::mail::Outbox::default(),
     });
+    let witness = witness::Witness {
+        client: process.client.clone(),
+        namespace: process.namespace.clone(),
+        cluster,
+        key: witness_key,
+        recorders: record::replicas(
+            &arguments.recorder.base(&process.namespace),
+            &process.namespace,
+            arguments.recorder_replicas,
+        ),
+        http: asking,
+        recorder: recorder.clone(),
+        held: {
+            let context = context.clone();
+            Box::new(move || incident::open_names(&context))
+        },
+        metrics: witnessing,
+    };
     process.metrics.collect(metrics::Inventory(context.clone()));
     let mut controllers = controllers(&context, &process.shutdown);
+    controllers.spawn("witness of the logs", witness::run(witness, process.shutdown.clone()));
     controllers.spawn("keeper of evidence", incident::evidence::run(context, keeper, process.shutdown.clone()));
     starting.store(false, Ordering::Relaxed);
 

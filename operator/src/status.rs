@@ -86,7 +86,7 @@ pub(crate) async fn write<K: Subject>(
 }
 
 /// What of a status is the operator's to apply: the rest is the gateways', and applying it would take it over.
-fn ours<K: Subject>(status: &K::Status) -> K::Status {
+pub(crate) fn ours<K: Subject>(status: &K::Status) -> K::Status {
     let mut ours = status.clone();
     K::conditions_mut(&mut ours).retain(|condition| OURS.contains(&condition.type_.as_str()));
     K::leave_to_gateways(&mut ours);

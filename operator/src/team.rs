@@ -1,5 +1,7 @@
 //! Team: its status, and the ConfigMap that tells the clients in its namespace where the gateway is.
 
+mod members;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use access::Containment;
@@ -59,6 +61,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, team: Team) -> Result<Actio
             .await
             .map_err(ReconcileError::about(format!("ConfigMap {namespace}/{GATEWAY_CONFIG}")))?;
     }
+    members::record(&context, &team, &status).await?;
     Ok(Action::await_change())
 }
 

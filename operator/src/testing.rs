@@ -110,6 +110,7 @@ pub(crate) fn context(client: Client, stores: crate::stores::Stores) -> crate::c
         keyset: keyset(),
         sealing_keys: Vec::new(),
         recorder: audit::Recorder::new(settings).0,
+        digests: audit::DigestKey::new([7; 32]),
         pod: "openteam-operator-0".to_owned(),
         leading_since: Timestamp::now(),
         authority: String::new(),

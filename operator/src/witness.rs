@@ -15,11 +15,11 @@ use audit::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, api::PostParams};
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use process::{
     certificate::chain,
     checkpoints::{Checkpoints, CheckpointsError, NAME, Witnessed},
 };
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use seal::Keyset;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,8 @@ pub(crate) use remote::Remote;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between writes of the ConfigMap.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// Open Incidents that are named; one is enough to hold everything.
+const MOST_HELD: usize = 100;
 /// What the key is derived for.
 const PURPOSE: &str = "openteam.dev/witness/v1";
 
@@ -44,6 +46,8 @@ pub(crate) struct Witness {
     pub(crate) recorders: Vec<(String, Url)>,
     pub(crate) http: Arc<dyn Fn() -> reqwest::Client + Send + Sync>,
     pub(crate) recorder: audit::Recorder,
+    /// The names of the Incidents that are open.
+    pub(crate) held: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     pub(crate) metrics: Metrics,
 }
 
@@ -113,9 +117,7 @@ pub(crate) async fn run(witness: Witness, shutdown: CancellationToken) {
             _ = ticks.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        let rested = written.is_none_or(|at| {
-            Timestamp::now().duration_since(at).unsigned_abs() >= WRITE_EVERY
-        });
+        let rested = written.is_none_or(|at| Timestamp::now().duration_since(at).unsigned_abs() >= WRITE_EVERY);
         if !rested {
             continue;
         }
@@ -137,6 +139,7 @@ impl Witness {
         let mut known = Checkpoints::parse(&data)?;
         let (cluster, witness) = (self.cluster.clone(), Some(self.key.verifying_key().cosigner()));
         (known.cluster, known.witness) = (cluster, witness);
+        known.held = Some(held((self.held)()));
         let (mut fresh, mut failure) = (Vec::new(), None);
         for (pod, url) in &self.recorders {
             let remote = Remote::new(url.clone(), self.http.clone());
@@ -219,10 +222,10 @@ impl Witness {
         if let WitnessError::Refused { why, .. } = &error {
             self.metrics.refusals.inc();
             let reason = match why {
-                Refusal::RolledBack { .. } => "LogRolledBack",
-                Refusal::OtherKey => "LogKeyChanged",
-                Refusal::OtherOrigin(_) => "LogOriginChanged",
-                Refusal::Rule(_) => "LogRewritten",
+                Refusal::RolledBack { .. } => "WitnessedLogRolledBack",
+                Refusal::OtherKey => "WitnessedLogKeyChanged",
+                Refusal::OtherOrigin(_) => "WitnessedLogOriginChanged",
+                Refusal::Rule(_) => "WitnessedLogRewritten",
             };
             self.recorder.record_later(Fault::Unexpected { reason: Reason::new(reason), target: None });
         }
@@ -252,6 +255,13 @@ fn extends(
     }
     add_checkpoint(last, old, proof, note, &key)?;
     Ok(key)
+}
+
+/// Names in their order, as many as a ConfigMap has room for beside the rest.
+fn held(mut incidents: Vec<String>) -> String {
+    incidents.sort_unstable();
+    incidents.truncate(MOST_HELD);
+    incidents.join(" ")
 }
 
 fn name(pod: &str, shard: &str) -> String {
@@ -333,16 +343,22 @@ mod tests {
         let note = signed(&grown(0..3), &key);
         let witness = SigningKey::from_seed("witness.c", &[3; 32]).unwrap();
         let note = note.with_signature(&witness.cosign(&note, 7)).unwrap();
-        let logs = BTreeMap::from([(name("openteam-recorder-0", "2026q4"), Witnessed { note, key: key.verifying_key() })]);
-        let known =
-            Checkpoints { cluster: "c".to_owned(), witness: Some(witness.verifying_key().cosigner()), logs };
+        let logs =
+            BTreeMap::from([(name("openteam-recorder-0", "2026q4"), Witnessed { note, key: key.verifying_key() })]);
+        let known = Checkpoints {
+            cluster: "c".to_owned(),
+            held: Some(held(vec!["b".into(), "a".into()])),
+            witness: Some(witness.verifying_key().cosigner()),
+            logs,
+        };
         let data = known.data();
         let read = Checkpoints::parse(&data).unwrap();
         assert_eq!(read.data(), data);
         assert_eq!(read.remembered()[0].size, 3);
         let [log] = &read.logs.values().collect::<Vec<_>>()[..] else { panic!() };
         assert_eq!(log.note.cosigned(&read.witness.unwrap()), Ok(7));
-        for key in data.keys().filter(|key| *key != "witness.vkey") {
+        assert_eq!(data["held"], "a b");
+        for key in data.keys().filter(|key| !["witness.vkey", "held"].contains(&key.as_str())) {
             let mut damaged = data.clone();
             damaged.insert(key.clone(), String::new());
             assert!(Checkpoints::parse(&damaged).is_err(), "{key}");

@@ -5,7 +5,7 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use access::Index;
-use audit::{Change, Entity, EntityChange, Kind, Name, ObjectName, Target};
+use audit::{Activity, Change, Entity, EntityChange, Kind, Name, ObjectName, Target};
 use crds::{MANAGED_BY, NamespacedReference, PORTAL};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -34,6 +34,12 @@ pub(crate) fn entity(kind: Kind, name: &NamespacedReference, uid: Option<&str>) 
         name: Name::parse(&name.name).ok()?,
         uid: uid.and_then(|uid| uid.parse().ok()),
     })
+}
+
+/// A Team as what an event belongs to.
+pub(crate) fn target(team: &NamespacedReference) -> Option<Target> {
+    let team = ObjectName::parse(&team.namespace, &team.name).ok()?;
+    Some(Target { team, team_uid: None, connection: None })
 }
 
 /// An event about an object of a Team.
@@ -181,7 +187,7 @@ impl Portal {
     }
 
     /// Records what a person is about to do, and waits until it is on disk.
-    pub(crate) async fn recorded(&self, event: EntityChange) -> Result<(), Refusal> {
+    pub(crate) async fn recorded(&self, event: impl Into<Activity>) -> Result<(), Refusal> {
         let _on_disk = self.recorder.record(event).await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A person's Teams: the list, the first look, the members.
 
 use access::{Action, Entry};
-use audit::{Change, Kind};
+use audit::{MemberRole, MembershipChange, Person};
 use axum::{body::Body, http::Response};
 use crds::AcceptedMembership;
 use jiff::SignedDuration;
@@ -73,8 +73,7 @@ pub(crate) async fn accept(ask: &Ask, membership: &Membership) -> Result<Respons
     if membership.visitor.has_accepted(team, Some(&uid)) {
         return Ok(see_other(&to));
     }
-    let change = Change::MembershipAcceptedBy(membership.visitor.requester(ask));
-    ask.portal.recorded(act::event(Kind::Team, team, Some(&uid), &team.name, change)?).await?;
+    ask.portal.recorded(accepted(ask, membership)?).await?;
     ask.portal
         .users
         .change(&membership.visitor.name, |spec| {
@@ -87,6 +86,22 @@ pub(crate) async fn accept(ask: &Ask, membership: &Membership) -> Result<Respons
         })
         .await?;
     Ok(see_other(&to))
+}
+
+/// A membership that is about to be accepted, for the record.
+fn accepted(ask: &Ask, membership: &Membership) -> Result<audit::Membership, Refusal> {
+    let Person { address: member, source } = ask.person(&membership.visitor.email);
+    Ok(audit::Membership {
+        target: act::target(&membership.team).ok_or(Refusal::Bug)?,
+        team_uid: membership.object.metadata.uid.as_deref().and_then(|uid| uid.parse().ok()),
+        member,
+        role: match membership.role {
+            crds::Role::Owner => MemberRole::Owner,
+            crds::Role::Member => MemberRole::Member,
+            crds::Role::Viewer => MemberRole::Viewer,
+        },
+        change: MembershipChange::AcceptedBy(source),
+    })
 }
 
 /// `GET /teams/{ns}/{team}`.

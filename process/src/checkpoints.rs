@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `cluster` | the cluster's id, part of every log's name |
+//! | `held` | the Incidents that are open, whose records are not deleted, separated by spaces |
 //! | `witness.vkey` | the key that cosignatures are checked with |
 //! | `<pod>.<shard>` | the newest checkpoint of that log that the witness cosigned, a signed note |
 //! | `<pod>.<shard>.vkey` | the key that its log signs with, as the witness saw it first |
@@ -17,6 +18,7 @@ use thiserror::Error;
 /// Its name, in OpenTeam's own namespace.
 pub const NAME: &str = "openteam-audit";
 const CLUSTER: &str = "cluster";
+const HELD: &str = "held";
 const WITNESS: &str = "witness.vkey";
 const KEY_SUFFIX: &str = ".vkey";
 
@@ -25,6 +27,8 @@ const KEY_SUFFIX: &str = ".vkey";
 pub struct Checkpoints {
     /// The cluster's id.
     pub cluster: String,
+    /// What is held; `None` before the operator said so.
+    pub held: Option<String>,
     /// The witness's key, once there is a witness.
     pub witness: Option<VerifyingKey>,
     /// By `<pod>.<shard>`.
@@ -77,18 +81,20 @@ impl Checkpoints {
         };
         let cluster = data.get(CLUSTER).filter(|id| !id.is_empty()).ok_or_else(|| damaged(CLUSTER))?.clone();
         let mut logs = BTreeMap::new();
-        for (name, note) in data.iter().filter(|(name, _)| *name != CLUSTER && !name.ends_with(KEY_SUFFIX)) {
+        let is_log = |name: &str| ![CLUSTER, HELD].contains(&name) && !name.ends_with(KEY_SUFFIX);
+        for (name, note) in data.iter().filter(|(name, _)| is_log(name)) {
             let note = SignedCheckpoint::parse(note).map_err(|_| damaged(name))?;
             let key = key(&format!("{name}{KEY_SUFFIX}"))?.ok_or_else(|| damaged(name))?;
             logs.insert(name.clone(), Witnessed { note, key });
         }
-        Ok(Self { cluster, witness: key(WITNESS)?, logs })
+        Ok(Self { cluster, held: data.get(HELD).cloned(), witness: key(WITNESS)?, logs })
     }
 
     /// As its data.
     #[must_use]
     pub fn data(&self) -> BTreeMap<String, String> {
         let mut data = BTreeMap::from([(CLUSTER.to_owned(), self.cluster.clone())]);
+        data.extend(self.held.iter().map(|held| (HELD.to_owned(), held.clone())));
         data.extend(self.witness.iter().map(|key| (WITNESS.to_owned(), key.to_string())));
         for (name, log) in &self.logs {
             data.insert(name.clone(), log.note.text().to_owned());

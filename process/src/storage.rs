@@ -99,10 +99,7 @@ impl Storage {
     /// [`StorageError`]
     pub async fn put(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         let put = self.store.put_opts(&self.path(name), content.to_vec().into(), PutOptions::default()).await;
-        put.map(drop).map_err(|error| StorageError::Unavailable {
-            place: self.location(name),
-            source: Box::new(error),
-        })
+        put.map(drop).map_err(|error| StorageError::Unavailable { place: self.location(name), source: Box::new(error) })
     }
 
     fn path(&self, name: &str) -> Path {

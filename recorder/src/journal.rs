@@ -16,11 +16,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use audit::{Activity, Checked, Fault, Origin, Peer};
-use jiff::Timestamp;
+use audit::{Activity, Checked, Fault, Origin, Peer, Run};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
 
 pub use recovery::Recovery;
 pub(crate) use recovery::segments;
@@ -44,7 +42,8 @@ struct Inner {
     recovery: Recovery,
     metrics: Metrics,
     durable: watch::Receiver<u64>,
-    origin: Origin,
+    /// Numbers the recorder's own events.
+    run: Run,
     dir: PathBuf,
     /// Held as long as the journal is open.
     _lock: File,
@@ -123,16 +122,17 @@ impl Journal {
             TryLockError::Error(source) => failed(source),
         })?;
         let (recovery, end) = recovery::recover(dir).map_err(failed)?;
-        let owed = recovery.faults().into_iter().map(|fault| event(&origin, &fault.into())).collect();
+        let run = Run::new(origin);
+        let owed = recovery.faults().into_iter().map(|fault| run.event(&fault.into()).into_checked()).collect();
         let metrics = Metrics::default();
         let (tell, durable) = watch::channel(end.next_sequence);
-        let writer = Writer::new(dir.to_owned(), disk, end, peer(&origin), owed, metrics.clone(), tell);
+        let writer = Writer::new(dir.to_owned(), disk, end, peer(run.origin()), owed, metrics.clone(), tell);
         let (appends, queue) = mpsc::channel(QUEUE_LENGTH);
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(queue)).map_err(failed)?;
         let dir = dir.to_owned();
         let (appends, thread) = (Some(appends), Some(thread));
-        let inner = Inner { appends, thread, recovery, metrics, durable, origin, dir, _lock: lock };
+        let inner = Inner { appends, thread, recovery, metrics, durable, run, dir, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -155,8 +155,9 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub async fn record(&self, activity: impl Into<Activity>) -> Result<Appended, AppendError> {
-        let event = event(&self.inner.origin, &activity.into());
-        self.append(peer(&self.inner.origin), vec![event]).await
+        let run = &self.inner.run;
+        let event = run.event(&activity.into()).into_checked();
+        self.append(peer(run.origin()), vec![event]).await
     }
 
     /// What opening found wrong.
@@ -176,7 +177,7 @@ impl Journal {
 
     /// The pod it is in.
     pub(crate) fn pod(&self) -> &str {
-        self.inner.origin.pod.as_str()
+        self.inner.run.origin().pod.as_str()
     }
 
     /// How many batches wait for the disk.
@@ -207,10 +208,6 @@ impl Drop for Inner {
             tracing::error!("the journal's thread panicked");
         }
     }
-}
-
-fn event(origin: &Origin, activity: &Activity) -> Checked {
-    activity.event(origin, Timestamp::now(), Uuid::now_v7()).into_checked()
 }
 
 fn peer(origin: &Origin) -> Peer {

@@ -21,7 +21,7 @@ mod shelf;
 
 pub use extract::record_digest;
 pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};
-pub use log::{Keeper, Live, Logs, NotAShard, Outside, Reading, Shard};
+pub use log::{Care, Keeper, Live, Logs, NotAShard, Outside, Reading, Shard};
 pub use router::router;
 pub use run::{Arguments, RunError, run};
 pub use shelf::{KeepError, Kept, Shelf};

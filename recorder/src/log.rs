@@ -4,6 +4,7 @@
 //! and segments of the journal that are in full bundles as a whole are deleted. Nobody waits for it.
 
 mod building;
+mod care;
 mod copying;
 mod files;
 mod follow;
@@ -15,7 +16,7 @@ mod shard;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use audit::{Fault, Reason, log::Checkpoint};
+use audit::log::Checkpoint;
 use jiff::Timestamp;
 use tokio::{
     sync::watch,
@@ -23,12 +24,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use care::Care;
+pub(crate) use care::outside;
 pub(crate) use files::{begins, shards, times};
 pub(crate) use follow::Stamp;
 pub use live::{Live, Logs, Reading};
 pub use shard::{NotAShard, Shard};
 
-use building::Opening;
 use growing::Growing;
 
 use crate::Journal;
@@ -83,13 +85,17 @@ impl Keeper {
             blocking(move || Growing::open(&root, &outside, &pod, durable, Timestamp::now())).await?;
         for trouble in troubles {
             tracing::error!(?trouble, "the log that was signed is not the one on this disk; another one is begun");
-            let fault = Fault::Unexpected { reason: Reason::new("LogNotAsSigned"), target: None };
-            if let Err(error) = self.journal.record(fault).await {
-                tracing::error!(%error, "that could not be recorded");
-            }
+            self.journal.metrics().log_faults.inc();
+            self.record(trouble.fault().map_err(io::Error::other)?).await;
         }
         self.growing = Some(growing);
         self.step(true).await
+    }
+
+    async fn record(&self, activity: impl Into<audit::Activity>) {
+        if let Err(error) = self.journal.record(activity).await {
+            tracing::error!(%error, "what happened to the log could not be recorded");
+        }
     }
 
     /// Runs until `ended`, then signs what is left.

@@ -20,7 +20,21 @@ pub(crate) fn publish(journal: &Journal, metrics: &Metrics) {
     metrics.register("recorder_log_size", "Leaves of the newest signed checkpoint", told.log_size);
     metrics.register("recorder_log_lag_records", "Records on disk that are not in the log yet", told.log_lag);
     metrics.register("recorder_log_failures", "Times that the log could not be written", told.log_failures);
+    metrics.register(
+        "recorder_log_faults",
+        "Logs found at a start otherwise than they were signed or witnessed",
+        told.log_faults,
+    );
     metrics.collect(Disk(journal.dir().to_owned()));
+}
+
+/// Publishes when the logs were copied last; only where they are.
+pub(crate) fn publish_copies(journal: &Journal, metrics: &Metrics) {
+    metrics.register(
+        "recorder_log_copied_timestamp_seconds",
+        "When all logs were copied to auditUrl last, in seconds since 1970",
+        journal.metrics().log_copied.clone(),
+    );
 }
 
 /// The file system of a directory.

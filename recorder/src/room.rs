@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::Checked;
 use serde::Deserialize;
 
 /// One part in so many.
@@ -28,7 +27,9 @@ const MOST_TEAMS: usize = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRoom {
     /// What is left is kept for others.
-    #[error("the recorder's disk is nearly full: what is left is kept for containment, incidents and OpenTeam's own events")]
+    #[error(
+        "the recorder's disk is nearly full: what is left is kept for containment, incidents and OpenTeam's own events"
+    )]
     Reserved,
     /// Its Team wrote too much.
     #[error("the Team has used up its share of the record for now")]
@@ -110,8 +111,12 @@ impl Room {
         Self { look: Box::new(look), state: Mutex::new(state) }
     }
 
-    /// Whether there is room for these events; else for which there is none.
-    pub(crate) fn admit(&self, events: &[Checked], now: Instant) -> Result<(), (usize, NoRoom)> {
+    /// Whether there is room for these events, as JSON; else for which there is none.
+    pub(crate) fn admit<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a str>,
+        now: Instant,
+    ) -> Result<(), (usize, NoRoom)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY) {
             state.space = (self.look)();
@@ -121,7 +126,7 @@ impl Room {
         let Some(space) = state.space else { return Ok(()) };
         let room = space.above_reserve();
         let share = (room / SHARE) as f64;
-        for (index, line) in events.iter().map(Checked::as_line).enumerate() {
+        for (index, line) in events.into_iter().enumerate() {
             let Ok(event) = serde_json::from_str::<Event<'_>>(line) else { continue };
             if !grants(&event) {
                 continue;
@@ -176,19 +181,19 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn event(class: u64, activity: u64, message: &str, team: Option<&str>, entity: &str) -> Checked {
-        let unmapped = team.map(|team| format!(r#","unmapped":{{"team":{{"namespace":"{team}","name":"{team}"}}}}"#));
-        let category = class / 1000;
-        let line = format!(
-            r#"{{"class_uid":{class},"category_uid":{category},"activity_id":{activity},"type_uid":{},"severity_id":1,"time":1,"message":"{message}","metadata":{{"version":"1.8.0","product":{{"name":"a"}},"uid":"0190a000-0000-7000-8000-000000000000"}},"entity":{{"type":"{entity}","name":"a/b"}}{}}}"#,
-            class * 100 + activity,
-            unmapped.unwrap_or_default(),
-        );
-        Checked::unchecked(line)
+    fn event(class: u64, activity: u64, message: &str, team: Option<&str>, entity: &str) -> String {
+        let team = team.map(|team| format!(r#""team":{{"namespace":"{team}","name":"{team}"}}"#)).unwrap_or_default();
+        format!(
+            r#"{{"class_uid":{class},"activity_id":{activity},"message":"{message}","entity":{{"type":"{entity}"}},"unmapped":{{{team}}}}}"#
+        )
     }
 
-    fn call(team: &str) -> Checked {
+    fn call(team: &str) -> String {
         event(6003, 2, "call intended", Some(team), "")
+    }
+
+    fn admit(room: &Room, events: &[String], now: Instant) -> Result<(), (usize, NoRoom)> {
+        room.admit(events.iter().map(String::as_str), now)
     }
 
     fn room(space: Space) -> Room {
@@ -209,7 +214,7 @@ mod tests {
             event(6003, 2, "call answered", Some("a"), ""),
             event(6003, 2, "call failed", Some("a"), ""),
         ] {
-            assert_eq!(nearly_full.admit(&[allowed.clone()], now), Ok(()), "{allowed:?}");
+            assert_eq!(admit(&nearly_full, &[allowed.clone()], now), Ok(()), "{allowed:?}");
         }
         for refused in [
             call("a"),
@@ -218,29 +223,29 @@ mod tests {
             event(3002, 1, "signed in", None, ""),
         ] {
             let mixed = [event(6002, 3, "started", None, ""), refused.clone()];
-            assert_eq!(nearly_full.admit(&mixed, now), Err((1, NoRoom::Reserved)), "{refused:?}");
+            assert_eq!(admit(&nearly_full, &mixed, now), Err((1, NoRoom::Reserved)), "{refused:?}");
         }
         let just_above = room(Space { free: GIB + GIB / 10, size: 10 * GIB });
-        assert_eq!(just_above.admit(&[call("a")], now), Ok(()));
+        assert_eq!(admit(&just_above, &[call("a")], now), Ok(()));
     }
 
     #[test]
     fn a_team_over_its_share_is_refused_alone_and_comes_back() {
-        let line = call("a").as_line().len() as u64;
+        let line = call("a").len() as u64;
         // Above the reserve there is room for forty of its events, and so its share is ten.
         let space = Space { free: 40 * line + 1000, size: 10_000 };
         let room = room(space);
         let now = Instant::now();
         for _ in 0..10 {
-            assert_eq!(room.admit(&[call("a")], now), Ok(()));
+            assert_eq!(admit(&room, &[call("a")], now), Ok(()));
         }
-        assert_eq!(room.admit(&[call("b"), call("a")], now), Err((1, NoRoom::Share)));
-        assert_eq!(room.admit(&[call("b")], now), Ok(()));
-        assert_eq!(room.admit(&[event(3004, 9, "contained by", Some("a"), "Team")], now), Ok(()));
+        assert_eq!(admit(&room, &[call("b"), call("a")], now), Err((1, NoRoom::Share)));
+        assert_eq!(admit(&room, &[call("b")], now), Ok(()));
+        assert_eq!(admit(&room, &[event(3004, 9, "contained by", Some("a"), "Team")], now), Ok(()));
         // A tenth of a day gives back one.
         let later = now + DAY / 10 + Duration::from_secs(1);
-        assert_eq!(room.admit(&[call("a")], later), Ok(()));
-        assert_eq!(room.admit(&[call("a")], later), Err((0, NoRoom::Share)));
+        assert_eq!(admit(&room, &[call("a")], later), Ok(()));
+        assert_eq!(admit(&room, &[call("a")], later), Err((0, NoRoom::Share)));
     }
 
     #[test]
@@ -253,9 +258,9 @@ mod tests {
         });
         let now = Instant::now();
         for _ in 0..5 {
-            assert_eq!(room.admit(&[call("a")], now), Ok(()));
+            assert_eq!(admit(&room, &[call("a")], now), Ok(()));
         }
-        room.admit(&[call("a")], now + LOOK_EVERY).unwrap();
+        admit(&room, &[call("a")], now + LOOK_EVERY).unwrap();
         assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 2);
     }
 }

@@ -74,7 +74,8 @@ async fn store(
             check(line, peer.role).map_err(|error| Refusal::Line { line: index + 1, error: error.to_string() })?;
         events.push(event);
     }
-    room.admit(&events, Instant::now()).map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
+    room.admit(events.iter().map(audit::Checked::as_line), Instant::now())
+        .map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
     let used = last_use::used(&events);
     let appended = journal.append(peer, events).await?;
     uses.note(used, Timestamp::now().as_millisecond());

@@ -1,23 +1,20 @@
 //! Starting the recorder, and ending it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use audit::{Lifecycle, Origin, Role};
 use clap::Args;
 use process::{
     arguments::Common,
     certificate::{RoleCertificate, chain},
-    checkpoints::Checkpoints,
     probes, serve,
     start::{Process, StartError, start},
+    storage::Storage,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{AppendError, Journal, Keeper, OpenError, Outside, Shelf, metrics, router};
-
-/// Between questions for the ConfigMap that says what is known of the logs.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::{AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, router};
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +88,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         () = process.shutdown.cancelled() => return Ok(()),
     };
     let outside = tokio::select! {
-        outside = outside(&process) => outside,
+        (cluster, remembered) = outside(&process.client, &process.namespace) => Outside { cluster, remembered },
         ended = &mut probes => return Err(ended_probes(ended)),
         () = process.shutdown.cancelled() => return Ok(()),
     };
@@ -107,12 +104,22 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         process.shutdown.clone(),
     );
     let log_ended = CancellationToken::new();
+    let care = Care {
+        journal: journal.clone(),
+        logs: keeper.logs(),
+        storage: storage(&process, &journal).await,
+        retention: process.settings.retention,
+        client: process.client.clone(),
+        namespace: process.namespace.clone(),
+    };
+    let caring = care.run(log_ended.clone());
     let keeping = tokio::spawn(keeper.run(log_ended.clone()));
     // Only the first value counts, and there is no other.
     let _ = certified.set(());
     let ended = tokio::select! {
         () = serving => Ok(()),
         ended = &mut probes => Err(ended_probes(ended)),
+        () = caring => Err(RunError::Ended("the care of the logs")),
         () = certificate.keep_renewed() => Err(RunError::Ended("the renewal of the certificate")),
     };
     if let Err(error) = journal.record(Lifecycle::Stopped).await {
@@ -125,13 +132,17 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     ended
 }
 
-/// What is known of its logs elsewhere. Without it nothing is served: a disk that was put back would be signed once more.
-async fn outside(process: &Process) -> Outside {
-    loop {
-        match Checkpoints::read(&process.client, &process.namespace).await {
-            Ok(read) => return Outside { remembered: read.remembered(), cluster: read.cluster },
-            Err(error) => tracing::warn!(error = chain(&error), "the log is not opened yet"),
+/// The place that logs are copied to. One that cannot be used is told and alarms by its metric; recording goes on.
+async fn storage(process: &Process, journal: &Journal) -> Option<Storage> {
+    let url = process.settings.audit_url.clone()?;
+    metrics::publish_copies(journal, &process.metrics);
+    // A directory is made, which blocks on its disk.
+    match tokio::task::spawn_blocking(move || Storage::open(&url)).await {
+        Ok(Ok(storage)) => Some(storage),
+        Ok(Err(error)) => {
+            tracing::error!(error = chain(&error), "auditUrl cannot be used: logs are not copied");
+            None
         }
-        tokio::time::sleep(RETRY_AFTER).await;
+        Err(_) => None,
     }
 }

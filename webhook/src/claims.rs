@@ -10,7 +10,7 @@ use std::{
 
 use access::Index;
 use audit::{Change, Recorder, Requester};
-use crds::annotation::{ROTATE, incidents};
+use crds::annotation::{ROTATE, TEST, incidents};
 use process::view::View;
 
 use crate::{
@@ -103,6 +103,7 @@ impl Claims {
                 What::Contained(incidents) => Change::ContainedBy(by, spelt(&incidents)),
                 What::Deleted => Change::DeletedBy(by),
                 What::Asked(key, _) if key == ROTATE => Change::RotationAskedBy(by),
+                What::Asked(key, _) if key == TEST => Change::TestAskedBy(by),
                 What::Asked(..) => Change::RenewalAskedBy(by),
             };
             match thing.event(change) {

@@ -1,7 +1,7 @@
 //! Which incidents a write puts on an object or takes off, read as the policies read them (`manifests/policies/contain.yaml`);
 //! and what it asks of its credential.
 
-use crds::annotation::{RENEW, ROTATE, incidents};
+use crds::annotation::{RENEW, ROTATE, TEST, incidents};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// The incidents that a write adds; `old` is none for a creation.
@@ -25,7 +25,7 @@ pub(crate) fn freed(old: &ObjectMeta, new: &ObjectMeta) -> Vec<String> {
 
 /// The annotations with a new value that a write asks something of the credential by, each with that value.
 pub(crate) fn asked(old: Option<&ObjectMeta>, new: &ObjectMeta) -> Vec<(&'static str, String)> {
-    let keys = [ROTATE, RENEW].into_iter();
+    let keys = [ROTATE, RENEW, TEST].into_iter();
     let value = |meta: &ObjectMeta, key| meta.annotations.as_ref().and_then(|all| all.get(key)).cloned();
     let new = keys.filter_map(|key| Some((key, value(new, key)?)));
     new.filter(|(key, now)| old.and_then(|old| value(old, key)).as_ref() != Some(now)).collect()
@@ -73,6 +73,7 @@ mod tests {
         let both = meta(&[(ROTATE, "1"), (RENEW, "2")]);
         let found = |old, new: &ObjectMeta| asked(old, new).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
         assert_eq!(found(None, &both), [ROTATE, RENEW]);
+        assert_eq!(found(Some(&both), &meta(&[(ROTATE, "1"), (RENEW, "2"), (TEST, "1")])), [TEST]);
         assert_eq!(found(Some(&both), &both), [""; 0]);
         assert_eq!(found(Some(&both), &meta(&[(ROTATE, "2"), (RENEW, "2")])), [ROTATE]);
         assert_eq!(found(Some(&both), &meta(&[])), [""; 0], "taken away it asks nothing");

@@ -1,6 +1,7 @@
 //! `cargo xtask generate`: writes `manifests/crds` from the Rust types, `manifests/policies`, a few files from what they
 //! must agree with, and code of the tests into `docs/`, or says what differs.
 
+mod events;
 mod files;
 mod kinds;
 mod policies;

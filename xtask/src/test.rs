@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         whole(docs.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
     one("Kubernetes is built", &mut kubernetes);
-    one("client libraries, and what drives a browser, are installed", &mut clients);
+    one("client libraries, OCSF's schema, and what drives a browser, are installed", &mut clients);
     one("tests", &mut || libtest(&mut tests(arguments.fast)));
     if !arguments.fast {
         // By cargo: building for the tests may have put another file in this program's place.
@@ -142,7 +142,7 @@ fn kubernetes() -> anyhow::Result<Count> {
 /// As Kubernetes.
 fn clients() -> anyhow::Result<Count> {
     use cluster::clients::Library;
-    for library in Library::ALL.into_iter().chain([Library::Browser]) {
+    for library in Library::ALL.into_iter().chain([Library::OcsfJsonSchema, Library::Browser]) {
         library.installed()?;
     }
     done(Ok(()))

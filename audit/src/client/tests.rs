@@ -261,6 +261,20 @@ async fn an_event_sent_again_after_a_lost_answer_keeps_its_uid() {
 }
 
 #[tokio::test]
+async fn an_event_that_no_recorder_has_leaves_a_gap_in_the_sequence() {
+    let (fake, url) = FakeRecorder::start(Behaviour::RefuseBad).await;
+    let (recorder, _running) = start(vec![url]);
+    for reason in [GOOD, BAD, GOOD] {
+        assert_eq!(recorder.record(fault(reason)).await.is_ok(), reason == GOOD);
+    }
+    recorder.record_later(fault(GOOD));
+    until("four were tried", || fake.stored.lock().unwrap().len() == 3).await;
+    let stored = fake.stored.lock().unwrap();
+    let numbers = stored.iter().map(|event| event["metadata"]["sequence"].as_u64().unwrap());
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 3, 4]);
+}
+
+#[tokio::test]
 async fn an_event_at_fault_does_not_take_its_batch_with_it() {
     let (fake, url) = FakeRecorder::start(Behaviour::Hang).await;
     let (recorder, _running) = start(vec![url]);

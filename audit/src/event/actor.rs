@@ -85,8 +85,7 @@ pub struct Person {
 
 impl Person {
     pub(super) fn user(&self) -> User<'_> {
-        // user.type_id: 1 user (OCSF 1.8.0, object user).
-        User { r#type: Some("Person"), ..User::of(1, self.address.as_str().to_owned()) }
+        User::person(&self.address)
     }
 }
 
@@ -141,7 +140,7 @@ impl Requester {
 }
 
 /// OCSF's object actor.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(super) struct ActorBody<'a> {
     user: User<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,8 +149,14 @@ pub(super) struct ActorBody<'a> {
     invoked_by: Option<&'a str>,
 }
 
+impl ActorBody<'_> {
+    pub(super) fn person(address: &Digest) -> Self {
+        Self { user: User::person(address), app_name: None, invoked_by: None }
+    }
+}
+
 /// OCSF's object user.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(super) struct User<'a> {
     type_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,12 +171,18 @@ pub(super) struct User<'a> {
 }
 
 impl User<'_> {
+    /// [`super::DigestKey::email`] of somebody's address.
+    pub(super) fn person(address: &Digest) -> Self {
+        // user.type_id: 1 user (OCSF 1.8.0, object user).
+        Self { r#type: Some("Person"), ..Self::of(1, address.as_str().to_owned()) }
+    }
+
     pub(super) fn of(type_id: u64, name: String) -> Self {
         Self { type_id, r#type: None, name, domain: None, uid: None, credential_uid: None }
     }
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(untagged)]
 enum Uid<'a> {
     Object(Uuid),
@@ -201,7 +212,7 @@ impl Source {
 }
 
 /// OCSF's object network_endpoint.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(super) struct SourceBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<IpAddr>,

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Actor, Class, Correlation, Digest, MarketplaceId, Network, Origin, Reason, Source, Target,
+    Actor, Correlation, Digest, EventName, MarketplaceId, Network, Origin, Reason, Source, Target,
     actor::{ActorBody, SourceBody},
-    ocsf::{Body, Severity, Shape, Unmapped, millis},
+    ocsf::{Body, Shape, Unmapped, millis},
 };
 
 /// Most marketplaces, and most resource digests, that one event lists; more set `metadata.is_truncated`.
@@ -134,22 +134,20 @@ pub struct Call {
 
 impl Call {
     pub(super) fn shape(&self) -> Shape<'_> {
-        let (severity, message) = match self.phase {
-            Phase::Intent => (Severity::Informational, "call intended"),
-            Phase::Outcome { status: 400.., .. } => (Severity::Informational, "call answered with an error"),
-            Phase::Outcome { .. } => (Severity::Informational, "call answered"),
-            Phase::Failed { .. } => (Severity::Low, "call failed"),
-            Phase::Refused { .. } => (Severity::Low, "call refused"),
+        let name = match self.phase {
+            Phase::Intent => EventName::CallIntended,
+            Phase::Outcome { status: 400.., .. } => EventName::CallAnsweredWithError,
+            Phase::Outcome { .. } => EventName::CallAnswered,
+            Phase::Failed { .. } => EventName::CallFailed,
+            Phase::Refused { .. } => EventName::CallRefused,
         };
         Shape {
-            class: Class::ApiActivity,
             activity: self.operation.act.activity(),
-            severity,
-            message,
             correlation: Some(self.correlation),
             target: self.target.as_ref(),
             truncated: self.marketplaces.len() > MOST_LISTED || self.resources.len() > MOST_LISTED,
             profiles: &["security_control"],
+            ..Shape::of(name)
         }
     }
 
@@ -274,16 +272,7 @@ pub struct RefusedCallers {
 
 impl RefusedCallers {
     pub(super) fn shape(&self) -> Shape<'_> {
-        Shape {
-            class: Class::ApiActivity,
-            activity: Act::Other.activity(),
-            severity: Severity::Low,
-            message: "unknown callers refused",
-            correlation: None,
-            target: None,
-            truncated: false,
-            profiles: &["security_control"],
-        }
+        Shape { profiles: &["security_control"], ..Shape::of(EventName::UnknownCallersRefused) }
     }
 
     pub(super) fn body<'a>(&'a self, origin: &'a Origin) -> (Body<'a>, Unmapped<'a>) {

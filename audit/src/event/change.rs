@@ -6,10 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Actor, Class, Correlation, Digest, MarketplaceId, Name, Origin, Reason, Requester, Target,
+    Actor, Correlation, Digest, EventName, MarketplaceId, Name, Origin, Reason, Requester, Target,
     actor::{ActorBody, SourceBody},
     call::MOST_LISTED,
-    ocsf::{Body, Severity, Shape, Unmapped, millis},
+    ocsf::{Body, Shape, Unmapped, millis},
 };
 use crate::Peer;
 
@@ -30,6 +30,10 @@ pub enum Kind {
     Incident,
     CertificateSigningRequest,
     PortalUser,
+    /// Kubernetes' own, as far as the record goes that is kept of it.
+    Namespace,
+    /// A recorder's log; its name is the recorder's pod.
+    Log,
 }
 
 impl Kind {
@@ -45,6 +49,8 @@ impl Kind {
             Self::Incident => "Incident",
             Self::CertificateSigningRequest => "CertificateSigningRequest",
             Self::PortalUser => "PortalUser",
+            Self::Namespace => "Namespace",
+            Self::Log => "Log",
         }
     }
 }
@@ -54,7 +60,7 @@ impl Kind {
 pub struct Entity {
     /// Its kind.
     pub kind: Kind,
-    /// Its namespace; none for a CertificateSigningRequest.
+    /// Its namespace; none for a CertificateSigningRequest, a Namespace or a Log.
     pub namespace: Option<Name>,
     /// Its name.
     pub name: Name,
@@ -186,9 +192,7 @@ pub enum Change {
     InputGivenBy(Requester, CredentialField),
     /// Who issued the RuntimeToken. Revoking it is [`Self::DeletedBy`], or [`Self::ContainedBy`] where it is frozen.
     IssuedBy(Requester, Granted),
-    /// Who accepted a membership of the Team.
-    MembershipAcceptedBy(Requester),
-    /// Who is about to read what is recorded of the Team's namespace.
+    /// Who is about to read what is recorded: of the Team's namespace, of a [`Kind::Namespace`], or all of a [`Kind::Log`].
     RecordReadBy(Requester),
     /// A role certificate was signed for this process, until then.
     CertificateIssued(Peer, Timestamp),
@@ -216,7 +220,6 @@ impl Change {
             | Self::ConsentReturnedBy(by, _)
             | Self::InputGivenBy(by, _)
             | Self::IssuedBy(by, _)
-            | Self::MembershipAcceptedBy(by)
             | Self::RecordReadBy(by) => Some(by),
             _ => None,
         }
@@ -238,54 +241,47 @@ pub struct EntityChange {
 
 impl EntityChange {
     pub(super) fn shape(&self) -> Shape<'_> {
-        use Severity::{High, Informational, Low, Medium};
-        // activity_id: 1 create, 2 read, 3 update, 4 delete, 8 enable, 9 disable, 10 activate, 11 deactivate.
-        let (activity, severity, message) = match self.change {
-            Change::CredentialSealed(..) => (1, Informational, "credential sealed"),
-            Change::CredentialOpened(..) => (2, Informational, "credential opened"),
-            Change::CredentialUnopenable(..) => (2, High, "credential does not open"),
-            Change::CredentialResealed(..) => (3, Informational, "credential sealed anew"),
-            Change::CredentialDestroyed(..) => (4, Informational, "credential destroyed"),
-            Change::Rotated => (3, Medium, "rotated"),
-            Change::OldTokenAccepted => (2, Medium, "rotated credential still accepted by amazon"),
-            Change::OldTokenRefused => (2, Informational, "rotated credential refused by amazon"),
-            Change::ConsentMailed => (2, Informational, "consent asked for by mail"),
-            Change::SecretRotationRequested => (3, Informational, "new client secret requested"),
-            Change::InputAccepted(_) => (3, Informational, "sealed credential accepted"),
-            Change::InputSuperseded(_) => (3, Informational, "sealed credential superseded"),
-            Change::InputRefused(..) => (3, Low, "sealed credential refused"),
-            Change::InputDeleted(_) => (4, Informational, "sealed credential deleted"),
-            Change::Authorized => (10, Informational, "connection authorized"),
-            Change::Unauthorized(_) => (11, Medium, "connection unauthorized"),
-            Change::Contained(_) => (9, Medium, "contained"),
-            Change::Restored => (8, Medium, "restored"),
-            Change::Notified(_) => (3, Informational, "notified by mail"),
-            Change::NotNotified(..) => (3, Medium, "not notified by mail"),
-            Change::ContainedBy(..) => (9, Medium, "contained by"),
-            Change::RestoringBy(..) => (8, Medium, "about to be restored by"),
-            Change::DeletedBy(_) => (4, Low, "deleted by"),
-            Change::RotationAskedBy(_) => (3, Medium, "rotation asked for by"),
-            Change::RenewalAskedBy(_) => (3, Informational, "renewal asked for by"),
-            Change::TestAskedBy(_) => (3, Informational, "test asked for by"),
-            Change::CreatedBy(_) => (1, Informational, "created by"),
-            Change::RenamedBy(_) => (3, Informational, "renamed by"),
-            Change::ConsentBegunBy(_) => (3, Informational, "consent begun by"),
-            Change::ConsentReturnedBy(_, None) => (3, Informational, "consent returned by"),
-            Change::ConsentReturnedBy(_, Some(_)) => (3, Low, "consent not returned by"),
-            Change::InputGivenBy(..) => (1, Informational, "sealed credential given by"),
-            Change::IssuedBy(..) => (1, Informational, "issued by"),
-            Change::MembershipAcceptedBy(_) => (3, Informational, "membership accepted by"),
-            Change::RecordReadBy(_) => (2, Informational, "record read by"),
-            Change::CertificateIssued(..) => (1, Informational, "role certificate issued"),
-            Change::CertificateRefused(_) => (1, Medium, "role certificate refused"),
-            Change::EvidenceSigned(..) => (1, Informational, "evidence signed"),
-            Change::EvidenceCopied(..) => (2, Informational, "evidence copied"),
+        let name = match self.change {
+            Change::CredentialSealed(..) => EventName::CredentialSealed,
+            Change::CredentialOpened(..) => EventName::CredentialOpened,
+            Change::CredentialUnopenable(..) => EventName::CredentialUnopenable,
+            Change::CredentialResealed(..) => EventName::CredentialResealed,
+            Change::CredentialDestroyed(..) => EventName::CredentialDestroyed,
+            Change::Rotated => EventName::Rotated,
+            Change::OldTokenAccepted => EventName::OldTokenAccepted,
+            Change::OldTokenRefused => EventName::OldTokenRefused,
+            Change::ConsentMailed => EventName::ConsentMailed,
+            Change::SecretRotationRequested => EventName::SecretRotationRequested,
+            Change::InputAccepted(_) => EventName::InputAccepted,
+            Change::InputSuperseded(_) => EventName::InputSuperseded,
+            Change::InputRefused(..) => EventName::InputRefused,
+            Change::InputDeleted(_) => EventName::InputDeleted,
+            Change::Authorized => EventName::Authorized,
+            Change::Unauthorized(_) => EventName::Unauthorized,
+            Change::Contained(_) => EventName::Contained,
+            Change::Restored => EventName::Restored,
+            Change::Notified(_) => EventName::Notified,
+            Change::NotNotified(..) => EventName::NotNotified,
+            Change::ContainedBy(..) => EventName::ContainedBy,
+            Change::RestoringBy(..) => EventName::RestoringBy,
+            Change::DeletedBy(_) => EventName::DeletedBy,
+            Change::RotationAskedBy(_) => EventName::RotationAskedBy,
+            Change::RenewalAskedBy(_) => EventName::RenewalAskedBy,
+            Change::TestAskedBy(_) => EventName::TestAskedBy,
+            Change::CreatedBy(_) => EventName::CreatedBy,
+            Change::RenamedBy(_) => EventName::RenamedBy,
+            Change::ConsentBegunBy(_) => EventName::ConsentBegunBy,
+            Change::ConsentReturnedBy(_, None) => EventName::ConsentReturnedBy,
+            Change::ConsentReturnedBy(_, Some(_)) => EventName::ConsentNotReturnedBy,
+            Change::InputGivenBy(..) => EventName::InputGivenBy,
+            Change::IssuedBy(..) => EventName::IssuedBy,
+            Change::RecordReadBy(_) => EventName::RecordReadBy,
+            Change::CertificateIssued(..) => EventName::CertificateIssued,
+            Change::CertificateRefused(_) => EventName::CertificateRefused,
+            Change::EvidenceSigned(..) => EventName::EvidenceSigned,
+            Change::EvidenceCopied(..) => EventName::EvidenceCopied,
         };
         Shape {
-            class: Class::EntityManagement,
-            activity,
-            severity,
-            message,
             correlation: self.correlation,
             target: self.target.as_ref(),
             truncated: match &self.change {
@@ -295,7 +291,7 @@ impl EntityChange {
                 Change::IssuedBy(_, granted) => granted.is_truncated(),
                 _ => false,
             },
-            profiles: &[],
+            ..Shape::of(name)
         }
     }
 
@@ -338,7 +334,6 @@ impl EntityChange {
             | Change::CreatedBy(_)
             | Change::RenamedBy(_)
             | Change::ConsentBegunBy(_)
-            | Change::MembershipAcceptedBy(_)
             | Change::RecordReadBy(_) => (None, none()),
             Change::ConsentReturnedBy(_, reason) => (*reason, none()),
             Change::InputGivenBy(_, of) => (None, field(*of)),

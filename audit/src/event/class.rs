@@ -1,17 +1,24 @@
 //! The OCSF classes in use, and which roles may produce which.
 
+use super::catalog::{Row, catalog};
 use crate::Role;
 
 /// An OCSF 1.8.0 class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
+    /// 2003: the record was reviewed, or is to be.
+    ComplianceFinding,
+    /// 2004: something in the record needs a look.
+    DetectionFinding,
     /// 3001: an address was locked.
     AccountChange,
     /// 3002: somebody signs in to the portal, or out of it.
     Authentication,
     /// 3004: a connection, credential, certificate or containment changed.
     EntityManagement,
-    /// 6002: a process started or stopped.
+    /// 3005: a membership of a Team changed.
+    UserAccess,
+    /// 6002: a process or a log began or ended.
     ApplicationLifecycle,
     /// 6003: a call to Amazon or to the gateway.
     ApiActivity,
@@ -21,10 +28,13 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
+        Self::ComplianceFinding,
+        Self::DetectionFinding,
         Self::AccountChange,
         Self::Authentication,
         Self::EntityManagement,
+        Self::UserAccess,
         Self::ApplicationLifecycle,
         Self::ApiActivity,
         Self::ApplicationError,
@@ -33,12 +43,30 @@ impl Class {
     /// `class_uid`.
     pub const fn uid(self) -> u64 {
         match self {
+            Self::ComplianceFinding => 2003,
+            Self::DetectionFinding => 2004,
             Self::AccountChange => 3001,
             Self::Authentication => 3002,
             Self::EntityManagement => 3004,
+            Self::UserAccess => 3005,
             Self::ApplicationLifecycle => 6002,
             Self::ApiActivity => 6003,
             Self::ApplicationError => 6008,
+        }
+    }
+
+    /// OCSF's own name of it.
+    pub const fn caption(self) -> &'static str {
+        match self {
+            Self::ComplianceFinding => "Compliance Finding",
+            Self::DetectionFinding => "Detection Finding",
+            Self::AccountChange => "Account Change",
+            Self::Authentication => "Authentication",
+            Self::EntityManagement => "Entity Management",
+            Self::UserAccess => "User Access Management",
+            Self::ApplicationLifecycle => "Application Lifecycle",
+            Self::ApiActivity => "API Activity",
+            Self::ApplicationError => "Application Error",
         }
     }
 
@@ -52,15 +80,19 @@ impl Class {
         self.uid() / 1000
     }
 
-    /// The roles a recorder takes this class from. A role that is not listed has no code that makes such an
-    /// event, so one from it is forged.
-    pub const fn writers(self) -> &'static [Role] {
-        match self {
-            Self::AccountChange | Self::Authentication => &[Role::Portal],
-            Self::EntityManagement => &[Role::Operator, Role::Webhook, Role::Portal, Role::Gateway],
-            Self::ApiActivity => &[Role::Operator, Role::Gateway],
-            Self::ApplicationLifecycle | Self::ApplicationError => &Role::ALL,
-        }
+    fn rows(self, role: Role) -> impl Iterator<Item = &'static Row> {
+        catalog().filter(move |row| row.class == self && row.writers.contains(&role))
+    }
+
+    /// Whether a recorder takes this class from this role at all. A role has no code that makes other events than those the
+    /// catalogue gives it, so one from it is forged.
+    pub fn is_of(self, role: Role) -> bool {
+        self.rows(role).next().is_some()
+    }
+
+    /// Whether a recorder takes this class with this `activity_id` from this role.
+    pub fn takes(self, activity: u64, role: Role) -> bool {
+        self.rows(role).any(|row| row.activities.contains(&activity))
     }
 }
 
@@ -72,21 +104,37 @@ mod tests {
     fn every_class_is_found_by_its_uid_and_no_other_uid_is() {
         for class in Class::ALL {
             assert_eq!(Class::from_uid(class.uid()), Some(class));
-            assert!(!class.writers().is_empty());
+            assert!(Role::ALL.into_iter().any(|role| class.is_of(role)), "{class:?} has a row");
         }
-        for uid in [0, 3, 3000, 3003, 3005, 6004, 600_300, u64::MAX] {
+        for uid in [0, 3, 3000, 3003, 3006, 6004, 600_300, u64::MAX] {
             assert_eq!(Class::from_uid(uid), None);
         }
     }
 
     #[test]
     fn the_keeper_of_the_record_makes_no_records_of_others_deeds() {
-        assert!(!Class::ApiActivity.writers().contains(&Role::Recorder));
-        assert!(!Class::EntityManagement.writers().contains(&Role::Recorder));
-        for class in [Class::AccountChange, Class::Authentication] {
-            assert_eq!(class.writers(), [Role::Portal], "nobody else has people sign in");
+        for class in [Class::ApiActivity, Class::AccountChange, Class::Authentication, Class::UserAccess] {
+            assert!(!class.is_of(Role::Recorder), "{class:?}");
         }
-        assert!(!Class::ApiActivity.writers().contains(&Role::Portal));
-        assert!(!Class::ApiActivity.writers().contains(&Role::Webhook));
+        let read = 2;
+        let of_entities: Vec<u64> = (0..=99).filter(|it| Class::EntityManagement.takes(*it, Role::Recorder)).collect();
+        assert_eq!(of_entities, [read], "reading through it is all that it lets people do");
+        let of_reviews: Vec<u64> = (0..=99).filter(|it| Class::ComplianceFinding.takes(*it, Role::Recorder)).collect();
+        assert_eq!(of_reviews, [3], "and saying that they have");
+    }
+
+    #[test]
+    fn no_role_makes_records_of_what_only_another_does() {
+        for class in [Class::AccountChange, Class::Authentication] {
+            for other in Role::ALL.into_iter().filter(|role| *role != Role::Portal) {
+                assert!(!class.is_of(other), "nobody else has people sign in");
+            }
+        }
+        for role in [Role::Portal, Role::Webhook] {
+            assert!(!Class::ApiActivity.is_of(role));
+            assert!(!Class::DetectionFinding.is_of(role));
+        }
+        assert!(!Class::EntityManagement.is_of(Role::Gateway), "a gateway changes nothing");
+        assert!(!Class::ApplicationLifecycle.takes(2, Role::Operator), "only a recorder deletes a log");
     }
 }

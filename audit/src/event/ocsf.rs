@@ -6,7 +6,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{
-    Class, Correlation, Name, ObjectName, Origin, Product, Target,
+    CheckpointNote, Class, Correlation, EventName, LogOrigin, Name, ObjectName, Origin, Product, Stamp, Target,
+    finding::{CheckpointBody, SignedOffBy},
     node::{Members, Node},
 };
 use crate::{Peer, Role, wire::MAX_EVENT_BYTES};
@@ -17,23 +18,34 @@ const USUAL_BYTES: usize = 1536;
 
 /// `severity_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
+pub enum Severity {
+    /// Nobody need look.
     Informational = 1,
+    /// Worth a look if there are many.
     Low = 2,
+    /// Somebody should look.
     Medium = 3,
+    /// Somebody must look.
     High = 4,
 }
 
 /// What every activity says about itself, whatever its class.
 pub(super) struct Shape<'a> {
-    pub class: Class,
+    pub name: EventName,
+    /// One of those its row allows.
     pub activity: u64,
-    pub severity: Severity,
-    pub message: &'static str,
     pub correlation: Option<Correlation>,
     pub target: Option<&'a Target>,
     pub truncated: bool,
     pub profiles: &'static [&'static str],
+}
+
+impl Shape<'_> {
+    /// With the first activity of its row, and nothing more.
+    pub(super) fn of(name: EventName) -> Self {
+        let activity = name.row().activities.first().copied().unwrap_or_default();
+        Self { name, activity, correlation: None, target: None, truncated: false, profiles: &[] }
+    }
 }
 
 /// The whole event, in the order it is written.
@@ -47,7 +59,6 @@ struct Whole<'a> {
     time: i64,
     message: &'static str,
     metadata: Metadata<'a>,
-    #[serde(skip_serializing_if = "Unmapped::is_empty")]
     unmapped: &'a Unmapped<'a>,
     #[serde(flatten)]
     body: &'a Body<'a>,
@@ -58,6 +69,7 @@ struct Metadata<'a> {
     version: &'static str,
     product: Product<'a>,
     uid: Uuid,
+    sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_uid: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,8 +81,10 @@ struct Metadata<'a> {
 }
 
 /// What OCSF has no place for. Team and connection stand here whatever the class, so that one filter finds them.
-#[derive(Default, PartialEq, Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Unmapped<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<&'a ObjectName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,12 +105,28 @@ pub(super) struct Unmapped<'a> {
     pub digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<super::change::ScopeBody<'a>>,
-}
-
-impl Unmapped<'_> {
-    fn is_empty(&self) -> bool {
-        *self == Unmapped::default()
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<&'a Peer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<&'a LogOrigin>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_checkpoint: Option<&'a CheckpointNote>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<CheckpointBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_off_by: Option<SignedOffBy<'a>>,
 }
 
 /// What is of one class only.
@@ -106,37 +136,35 @@ pub(super) enum Body<'a> {
     Api(super::call::ApiBody<'a>),
     Entity(super::change::EntityBody<'a>),
     SignIn(super::sign_in::SignInBody<'a>),
+    Membership(super::membership::MembershipBody<'a>),
+    Finding(super::finding::FindingBody<'a>),
     Lifecycle(super::process::LifecycleBody<'a>),
     Fault(super::process::FaultBody),
 }
 
 /// The event as one line of JSON. Written at once, with no tree of values in between: a gateway writes two for each call.
-pub(super) fn event(
-    shape: &Shape<'_>,
-    more: Unmapped<'_>,
-    body: &Body<'_>,
-    origin: &Origin,
-    time: Timestamp,
-    uid: Uuid,
-) -> String {
+pub(super) fn event(shape: &Shape<'_>, more: Unmapped<'_>, body: &Body<'_>, origin: &Origin, stamp: &Stamp) -> String {
     let target = shape.target;
+    let row = shape.name.row();
     let unmapped = Unmapped {
+        run: Some(stamp.run),
         team: target.map(|target| &target.team),
         connection: target.and_then(|target| target.connection.as_ref()),
         ..more
     };
     let whole = Whole {
-        class_uid: shape.class.uid(),
-        category_uid: shape.class.category(),
+        class_uid: row.class.uid(),
+        category_uid: row.class.category(),
         activity_id: shape.activity,
-        type_uid: shape.class.uid() * 100 + shape.activity,
-        severity_id: shape.severity as u64,
-        time: millis(time),
-        message: shape.message,
+        type_uid: row.class.uid() * 100 + shape.activity,
+        severity_id: row.severity as u64,
+        time: millis(stamp.time),
+        message: row.message,
         metadata: Metadata {
             version: VERSION,
             product: origin.product(),
-            uid,
+            uid: stamp.uid,
+            sequence: stamp.sequence,
             tenant_uid: target.and_then(|target| target.team_uid),
             correlation_uid: shape.correlation.map(|correlation| correlation.0),
             profiles: shape.profiles,
@@ -184,12 +212,15 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
     let members = event.object().ok_or(Misshapen::NotAnObject)?;
     let class_uid = number(members, "class_uid")?;
     let class = Class::from_uid(class_uid).ok_or(Misshapen::UnknownClass { class_uid })?;
-    if !class.writers().contains(&writer) {
+    if !class.is_of(writer) {
         return Err(Misshapen::NotItsClass { class_uid, role: writer });
     }
     let activity = number(members, "activity_id")?;
     demand(number(members, "category_uid")? == class.category(), "category_uid")?;
     demand(activity <= 99, "activity_id")?;
+    if !class.takes(activity, writer) {
+        return Err(Misshapen::NotItsActivity { class_uid, activity_id: activity, role: writer });
+    }
     demand(number(members, "type_uid")? == class_uid * 100 + activity, "type_uid")?;
     demand(matches!(number(members, "severity_id")?, 0..=6 | 99), "severity_id")?;
     number(members, "time")?;
@@ -200,6 +231,10 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
     demand(product.get("name").and_then(Node::text).is_some(), "metadata.product.name")?;
     let uid = metadata.get("uid").and_then(Node::text).and_then(|uid| Uuid::try_parse(uid).ok());
     demand(uid.is_some_and(|uid| uid.get_version_num() == 7), "metadata.uid")?;
+    let sequence = metadata.get("sequence").and_then(Node::number);
+    demand(sequence.is_some_and(|sequence| sequence > 0), "metadata.sequence")?;
+    let run = object(members, "unmapped", "unmapped")?.get("run").and_then(Node::text);
+    demand(run.is_some_and(|run| Uuid::try_parse(run).is_ok()), "unmapped.run")?;
 
     match class {
         Class::ApiActivity => {
@@ -208,8 +243,19 @@ pub fn check(line: &[u8], writer: Role) -> Result<Checked, Misshapen> {
             let api = object(members, "api", "api")?;
             demand(api.get("operation").and_then(Node::text).is_some(), "api.operation")?;
         }
+        Class::ComplianceFinding | Class::DetectionFinding => {
+            let info = object(members, "finding_info", "finding_info")?;
+            demand(info.get("uid").and_then(Node::text).is_some(), "finding_info.uid")?;
+            if class == Class::ComplianceFinding {
+                object(members, "compliance", "compliance")?;
+            }
+        }
         Class::AccountChange => {
             object(members, "user", "user")?;
+        }
+        Class::UserAccess => {
+            object(members, "user", "user")?;
+            demand(members.get("privileges").is_some(), "privileges")?;
         }
         Class::Authentication => {
             object(members, "user", "user")?;
@@ -264,6 +310,16 @@ pub enum Misshapen {
     NotItsClass {
         /// The class it claims.
         class_uid: u64,
+        /// Who sent it.
+        role: Role,
+    },
+    /// A class of this role's, but it has no such activity.
+    #[error("event has activity {activity_id} of class {class_uid}, which the {role} does not produce")]
+    NotItsActivity {
+        /// Its class.
+        class_uid: u64,
+        /// The activity it claims.
+        activity_id: u64,
         /// Who sent it.
         role: Role,
     },

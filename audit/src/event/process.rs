@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    Class, Origin, Product, Reason, Target,
-    ocsf::{Body, Severity, Shape, Unmapped},
+    EventName, LogOrigin, Origin, Product, Reason, Target,
+    ocsf::{Body, Shape, Unmapped},
 };
 
 /// A process came or went.
@@ -18,24 +18,14 @@ pub enum Lifecycle {
 
 impl Lifecycle {
     pub(super) fn shape(self) -> Shape<'static> {
-        let (activity, message) = match self {
-            Self::Started => (3, "started"),
-            Self::Stopped => (4, "stopped"),
-        };
-        Shape {
-            class: Class::ApplicationLifecycle,
-            activity,
-            severity: Severity::Informational,
-            message,
-            correlation: None,
-            target: None,
-            truncated: false,
-            profiles: &[],
-        }
+        Shape::of(match self {
+            Self::Started => EventName::Started,
+            Self::Stopped => EventName::Stopped,
+        })
     }
 
     pub(super) fn body(self, origin: &Origin) -> (Body<'_>, Unmapped<'_>) {
-        (Body::Lifecycle(LifecycleBody { app: origin.product(), status_id: 1 }), Unmapped::default())
+        (Body::Lifecycle(LifecycleBody::of(origin)), Unmapped::default())
     }
 }
 
@@ -44,6 +34,12 @@ impl Lifecycle {
 pub(super) struct LifecycleBody<'a> {
     app: Product<'a>,
     status_id: u64,
+}
+
+impl<'a> LifecycleBody<'a> {
+    pub(super) fn of(origin: &'a Origin) -> Self {
+        Self { app: origin.product(), status_id: 1 }
+    }
 }
 
 /// Something that should not happen did.
@@ -72,41 +68,61 @@ pub enum Fault {
         /// How many bytes.
         bytes: u64,
     },
+    /// A log on disk is smaller than what was signed or witnessed of it: an old copy of the disk came back.
+    LogRolledBack {
+        /// The log.
+        origin: LogOrigin,
+        /// The size that somebody remembers.
+        remembered: u64,
+        /// Its size on disk.
+        found: u64,
+    },
+    /// A log on disk has another root than was signed or witnessed of this size.
+    LogRewritten {
+        /// The log.
+        origin: LogOrigin,
+        /// The size.
+        size: u64,
+    },
+    /// The disk is nearly full: what is left is kept for events that must not wait.
+    DiskReserved {
+        /// How many bytes are free.
+        bytes: u64,
+    },
 }
 
 impl Fault {
     pub(super) fn shape(&self) -> Shape<'_> {
-        let (severity, message) = match self {
-            Self::Unexpected { .. } => (Severity::Medium, "unexpected error"),
-            Self::EventsLost { .. } => (Severity::High, "events lost before they were recorded"),
-            Self::JournalCut { .. } => (Severity::Medium, "incomplete end of the journal cut off"),
-            Self::JournalDamaged { .. } => (Severity::High, "unreadable bytes inside the journal"),
+        let (name, target) = match self {
+            Self::Unexpected { target, .. } => (EventName::Unexpected, target.as_ref()),
+            Self::EventsLost { .. } => (EventName::EventsLost, None),
+            Self::JournalCut { .. } => (EventName::JournalCut, None),
+            Self::JournalDamaged { .. } => (EventName::JournalDamaged, None),
+            Self::LogRolledBack { .. } => (EventName::LogRolledBack, None),
+            Self::LogRewritten { .. } => (EventName::LogRewritten, None),
+            Self::DiskReserved { .. } => (EventName::DiskReserved, None),
         };
-        let target = match self {
-            Self::Unexpected { target, .. } => target.as_ref(),
-            _ => None,
-        };
-        Shape {
-            class: Class::ApplicationError,
-            activity: 1,
-            severity,
-            message,
-            correlation: None,
-            target,
-            truncated: false,
-            profiles: &[],
-        }
+        Shape { target, ..Shape::of(name) }
     }
 
     pub(super) fn body(&self) -> (Body<'_>, Unmapped<'_>) {
-        let (reason, count, bytes) = match self {
-            Self::Unexpected { reason, .. } => (reason.as_str(), None, None),
-            Self::EventsLost { count } => ("EventsLost", Some(*count), None),
-            Self::JournalCut { bytes } => ("JournalCut", None, Some(*bytes)),
-            Self::JournalDamaged { bytes } => ("JournalDamaged", None, Some(*bytes)),
+        let none = Unmapped::default;
+        let (reason, count, more) = match self {
+            Self::Unexpected { reason, .. } => (reason.as_str(), None, none()),
+            Self::EventsLost { count } => ("EventsLost", Some(*count), none()),
+            Self::JournalCut { bytes } => ("JournalCut", None, Unmapped { bytes: Some(*bytes), ..none() }),
+            Self::JournalDamaged { bytes } => ("JournalDamaged", None, Unmapped { bytes: Some(*bytes), ..none() }),
+            Self::LogRolledBack { origin, remembered, found } => (
+                "LogRolledBack",
+                None,
+                Unmapped { log: Some(origin), remembered: Some(*remembered), found: Some(*found), ..none() },
+            ),
+            Self::LogRewritten { origin, size } => {
+                ("LogRewritten", None, Unmapped { log: Some(origin), size: Some(*size), ..none() })
+            }
+            Self::DiskReserved { bytes } => ("DiskReserved", None, Unmapped { bytes: Some(*bytes), ..none() }),
         };
-        let body = FaultBody { status_id: 2, status_detail: reason, count };
-        (Body::Fault(body), Unmapped { bytes, ..Unmapped::default() })
+        (Body::Fault(FaultBody { status_id: 2, status_detail: reason, count }), more)
     }
 }
 

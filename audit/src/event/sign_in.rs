@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Class, Digest, Origin, Person, Reason, RefusedCallers, Source,
+    Digest, EventName, Origin, Person, Reason, RefusedCallers, Source,
     actor::{SourceBody, User},
     call::Counted,
-    ocsf::{Body, Severity, Shape, Unmapped, millis},
+    ocsf::{Body, Shape, Unmapped, millis},
 };
 use crate::Role;
 
@@ -39,18 +39,14 @@ pub struct SignIn {
 
 impl SignIn {
     pub(super) fn shape(&self) -> Shape<'static> {
-        use Severity::{Informational, Low, Medium};
-        // Authentication: 1 logon, 2 logoff, 6 preauth. Account change: 9 lock.
-        let (activity, severity, message) = match self.step {
-            Step::CodeAsked => (6, Informational, "sign-in code asked for"),
-            Step::CodeRefused(_) => (6, Low, "sign-in code refused"),
-            Step::LoggedOn(..) => (1, Informational, "signed in"),
-            Step::LogonFailed(_) => (1, Low, "sign-in failed"),
-            Step::Locked(_) => (9, Medium, "sign-in locked"),
-            Step::LoggedOff(..) => (2, Informational, "signed out"),
-        };
-        let class = if matches!(self.step, Step::Locked(_)) { Class::AccountChange } else { Class::Authentication };
-        Shape { class, activity, severity, message, correlation: None, target: None, truncated: false, profiles: &[] }
+        Shape::of(match self.step {
+            Step::CodeAsked => EventName::CodeAsked,
+            Step::CodeRefused(_) => EventName::CodeRefused,
+            Step::LoggedOn(..) => EventName::LoggedOn,
+            Step::LogonFailed(_) => EventName::LogonFailed,
+            Step::Locked(_) => EventName::Locked,
+            Step::LoggedOff(..) => EventName::LoggedOff,
+        })
     }
 
     pub(super) fn body<'a>(&'a self, origin: &'a Origin) -> (Body<'a>, Unmapped<'a>) {
@@ -89,16 +85,7 @@ pub struct Strangers(pub RefusedCallers);
 
 impl Strangers {
     pub(super) fn shape(self) -> Shape<'static> {
-        Shape {
-            class: Class::Authentication,
-            activity: 6,
-            severity: Severity::Low,
-            message: "strangers refused",
-            correlation: None,
-            target: None,
-            truncated: false,
-            profiles: &[],
-        }
+        Shape::of(EventName::StrangersRefused)
     }
 
     pub(super) fn body(self, origin: &Origin) -> (Body<'_>, Unmapped<'_>) {

@@ -1,10 +1,15 @@
 //! The events as they are stored, against `golden.json`; `BLESS=1 cargo test -p openteam-audit` writes it anew.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{call::MOST_LISTED, change::MOST_INCIDENTS, *};
+use super::{call::MOST_LISTED, change::MOST_INCIDENTS, finding::MOST_LOGS, *};
 use crate::{Peer, wire::MAX_EVENT_BYTES};
 
 fn name(text: &str) -> Name {
@@ -25,6 +30,10 @@ fn time() -> Timestamp {
 
 fn origin(role: Role) -> Origin {
     Origin { role, pod: name(&format!("{role}-0")), version: "0.1.0" }
+}
+
+fn stamp() -> Stamp {
+    Stamp { uid: uid(0), time: time(), run: uid(10), sequence: 7 }
 }
 
 fn target() -> Option<Target> {
@@ -58,6 +67,30 @@ fn call(phase: Phase) -> Call {
     }
 }
 
+fn detection(kind: DetectionKind, stage: DetectionStage) -> Detection {
+    Detection {
+        uid: uid(20),
+        kind,
+        stage,
+        target: target(),
+        suspect: None,
+        source: None,
+        writer: None,
+        count: 41,
+        first: time(),
+        last: time(),
+    }
+}
+
+fn review(stage: ReviewStage) -> Review {
+    let log = ReviewedLog {
+        origin: log::tests::ORIGIN.parse().unwrap(),
+        size: 70_000,
+        checkpoint: Digest::of_unguessable(b"checkpoint"),
+    };
+    Review { uid: uid(21), from: time(), to: time(), logs: vec![log], stage }
+}
+
 fn change(kind: Kind, of: &str, change: Change) -> EntityChange {
     let namespace = (kind != Kind::CertificateSigningRequest).then(|| name("acme"));
     let target = namespace.is_some().then(target).flatten();
@@ -74,6 +107,8 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     use CredentialField::{AuthorizationCode, ClientSecret, RefreshToken};
     use Role::{Gateway, Operator, Recorder};
     let answered = Phase::Outcome { status: 200, latency: Duration::from_millis(180) };
+    // As where the call hands something out.
+    let until = |phase| Call { expires_at: Some(time()), ..call(phase) };
     let token = Call {
         actor: Actor::RuntimeToken { token: object("acme", "laptop"), issuer: key().email("ann@example.com") },
         operation: Operation::TOKEN,
@@ -113,6 +148,19 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
     };
     let issued = change(Kind::RuntimeToken, "laptop", Change::IssuedBy(by(), granted));
     let team = |of| change(Kind::Team, "acme", of);
+    let member = |change| Membership {
+        target: Target { team: object("acme", "acme"), team_uid: None, connection: None },
+        team_uid: Some(uid(1)),
+        member: key().email("ann@example.com"),
+        role: MemberRole::Member,
+        change,
+    };
+    let read = |kind, of: &str| {
+        let entity = Entity { kind, namespace: None, name: name(of), uid: None };
+        let by = Change::RecordReadBy(Requester::of("system:serviceaccount:acme:auditor"));
+        Activity::from(EntityChange { correlation: None, target: None, entity, change: by })
+    };
+    let log = || log::tests::ORIGIN.parse::<LogOrigin>().unwrap();
     let of_people = [
         ("code asked for", (Role::Portal, sign_in(Step::CodeAsked))),
         ("code refused", (Role::Portal, sign_in(Step::CodeRefused(Reason::new("TooManyCodes"))))),
@@ -130,19 +178,51 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("consent not returned by", portal(Change::ConsentReturnedBy(by(), Some(Reason::new("StateExpired"))))),
         ("input given by", (Role::Portal, input(Change::InputGivenBy(by(), RefreshToken)).into())),
         ("issued by", (Role::Portal, issued.into())),
-        ("membership accepted by", (Role::Portal, team(Change::MembershipAcceptedBy(by())).into())),
+        ("membership accepted by", (Role::Portal, member(MembershipChange::AcceptedBy(address)).into())),
+        ("member assigned", (Operator, member(MembershipChange::Assigned).into())),
+        ("member's role changed", (Operator, member(MembershipChange::RoleChanged(MemberRole::Viewer)).into())),
+        ("member revoked", (Operator, member(MembershipChange::Revoked).into())),
+        ("review made", (Operator, review(ReviewStage::Made).into())),
+        ("review signed off", (Role::Portal, review(ReviewStage::SignedOffBy(by())).into())),
+        (
+            "review signed off by a user of kubernetes",
+            (Recorder, review(ReviewStage::SignedOffBy(Requester::of("ann@example.com"))).into()),
+        ),
+        ("record read by a user of kubernetes", (Recorder, read(Kind::Namespace, "acme"))),
+        ("whole record read by a user of kubernetes", (Recorder, read(Kind::Log, "recorder-0"))),
         ("record read by", (Role::Portal, team(Change::RecordReadBy(by())).into())),
     ];
+    let findings = DetectionKind::ALL.into_iter().map(|kind| {
+        let suspect = match kind {
+            DetectionKind::SignInAttack => Some(Suspect::Requester(by())),
+            DetectionKind::RecorderSilent | DetectionKind::WriterGap | DetectionKind::LogContradicted => None,
+            _ => Some(Suspect::Caller(service_account())),
+        };
+        let about_a_process = suspect.is_none();
+        let found = Detection {
+            source: (!about_a_process).then_some(address),
+            writer: Some(Peer { role: Gateway, pod: name("gateway-0") }),
+            target: (!about_a_process).then(target).flatten(),
+            suspect,
+            ..detection(kind, DetectionStage::Created)
+        };
+        let message = found.shape().name.row().message;
+        (message, Recorder, Activity::from(found))
+    });
+    let closed = detection(DetectionKind::NewNetwork, DetectionStage::Closed);
+    let updated = detection(DetectionKind::NewNetwork, DetectionStage::Updated);
+    let findings = findings
+        .chain([("new network, more of it", Operator, updated.into()), ("new network, over", Operator, closed.into())]);
     let of_people = of_people.into_iter().map(|(sample, (role, activity))| (sample, role, activity));
     let of_roles = [
         ("call intended", Gateway, call(Phase::Intent).into()),
-        ("call answered", Gateway, call(answered).into()),
-        ("call answered with an error", Gateway, call(Phase::Outcome { status: 429, latency: Duration::ZERO }).into()),
-        ("call failed", Gateway, call(Phase::Failed { reason: Reason::new("AmazonUnreachable") }).into()),
+        ("call answered", Gateway, until(answered).into()),
+        ("call answered with an error", Gateway, until(Phase::Outcome { status: 429, latency: Duration::ZERO }).into()),
+        ("call failed", Gateway, until(Phase::Failed { reason: Reason::new("AmazonUnreachable") }).into()),
         (
             "call refused",
             Gateway,
-            call(Phase::Refused { reason: Reason::new("MarketplaceNotInScope"), status: 403 }).into(),
+            until(Phase::Refused { reason: Reason::new("MarketplaceNotInScope"), status: 403 }).into(),
         ),
         ("token handed out", Gateway, token.into()),
         ("refresh", Gateway, refresh.into()),
@@ -150,10 +230,19 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("unknown callers refused", Gateway, unauthenticated.into()),
         ("credential sealed", Operator, stored(Change::CredentialSealed(RefreshToken, 3)).into()),
         ("credential opened", Operator, stored(Change::CredentialOpened(ClientSecret, 3)).into()),
-        ("credential unopenable", Gateway, stored(Change::CredentialUnopenable(RefreshToken, 3)).into()),
+        ("credential unopenable", Operator, stored(Change::CredentialUnopenable(RefreshToken, 3)).into()),
         ("credential resealed", Operator, stored(Change::CredentialResealed(RefreshToken, 4)).into()),
         ("credential destroyed", Operator, stored(Change::CredentialDestroyed(RefreshToken, 4)).into()),
         ("consent mailed", Operator, connection(Change::ConsentMailed).into()),
+        (
+            "new client secret requested",
+            Operator,
+            EntityChange {
+                target: None,
+                ..change(Kind::AmazonApplication, "acme-app", Change::SecretRotationRequested)
+            }
+            .into(),
+        ),
         ("rotated", Operator, connection(Change::Rotated).into()),
         ("old token accepted", Operator, connection(Change::OldTokenAccepted).into()),
         ("old token refused", Operator, connection(Change::OldTokenRefused).into()),
@@ -163,8 +252,8 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("input deleted", Operator, input(Change::InputDeleted(AuthorizationCode)).into()),
         ("authorized", Operator, connection(Change::Authorized).into()),
         ("unauthorized", Operator, connection(Change::Unauthorized(Reason::new("InvalidGrant"))).into()),
-        ("contained", Gateway, connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into()),
-        ("restored", Gateway, connection(Change::Restored).into()),
+        ("contained", Operator, connection(Change::Contained(vec![name("inc-7"), name("inc-8")])).into()),
+        ("restored", Operator, connection(Change::Restored).into()),
         ("notified", Operator, incident(Change::Notified("Contained")).into()),
         ("not notified", Operator, incident(Change::NotNotified("Closed", Reason::new("SmtpRefused"))).into()),
         (
@@ -197,14 +286,25 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("stopped", Role::Webhook, Lifecycle::Stopped.into()),
         ("unexpected error", Operator, unexpected.into()),
         ("events lost", Role::Portal, Fault::EventsLost { count: 12 }.into()),
+        (
+            "log opened",
+            Recorder,
+            LogChange::Opened { origin: log(), previous: Some(log::tests::note(2).parse().unwrap()) }.into(),
+        ),
+        ("first log opened", Recorder, LogChange::Opened { origin: log(), previous: None }.into()),
+        ("log closed", Recorder, LogChange::Closed { origin: log() }.into()),
+        ("log deleted", Recorder, LogChange::Deleted { origin: log(), from: time(), to: time() }.into()),
+        ("log rolled back", Recorder, Fault::LogRolledBack { origin: log(), remembered: 70_000, found: 256 }.into()),
+        ("log rewritten", Recorder, Fault::LogRewritten { origin: log(), size: 70_000 }.into()),
+        ("disk reserved", Recorder, Fault::DiskReserved { bytes: 104_857_600 }.into()),
         ("journal cut", Recorder, Fault::JournalCut { bytes: 311 }.into()),
         ("journal damaged", Recorder, Fault::JournalDamaged { bytes: 1 }.into()),
     ];
-    of_roles.into_iter().chain(of_people).collect()
+    of_roles.into_iter().chain(of_people).chain(findings).collect()
 }
 
 fn event(role: Role, activity: &Activity) -> Event {
-    activity.event(&origin(role), time(), uid(0))
+    activity.event(&origin(role), &stamp())
 }
 
 fn json(event: &Event) -> Value {
@@ -230,16 +330,50 @@ fn a_recorder_takes_every_event_from_the_roles_that_produce_it_and_from_no_other
         let line = event.as_line().to_owned();
         assert_eq!(check(line.as_bytes(), role), Ok(event.into_checked()), "{sample}");
         for other in Role::ALL {
-            let class_uid = serde_json::from_str::<Value>(&line).unwrap()["class_uid"].as_u64().unwrap();
-            let expected = Class::from_uid(class_uid).unwrap().writers().contains(&other);
-            match check(line.as_bytes(), other) {
-                Ok(_) => assert!(expected, "{sample} from {other}"),
-                Err(error) => {
-                    assert!(!expected, "{sample} from {other}");
-                    assert_eq!(error, Misshapen::NotItsClass { class_uid, role: other });
-                }
-            }
+            let written = json(&Event { uid: uid(0), line: line.clone() });
+            let number = |member: &str| written[member].as_u64().unwrap();
+            let (class_uid, activity_id) = (number("class_uid"), number("activity_id"));
+            let class = Class::from_uid(class_uid).unwrap();
+            let expected = if class.takes(activity_id, other) {
+                Ok(())
+            } else if class.is_of(other) {
+                Err(Misshapen::NotItsActivity { class_uid, activity_id, role: other })
+            } else {
+                Err(Misshapen::NotItsClass { class_uid, role: other })
+            };
+            assert_eq!(check(line.as_bytes(), other).map(drop), expected, "{sample} from {other}");
         }
+    }
+}
+
+#[test]
+fn every_event_is_as_the_catalogue_says_and_every_row_has_an_example() {
+    let mut shown: BTreeMap<EventName, BTreeSet<String>> = BTreeMap::new();
+    for (sample, role, activity) in samples() {
+        let written = json(&event(role, &activity));
+        let row = catalog().find(|row| row.message == written["message"]).unwrap();
+        let number = |member: &str| written[member].as_u64().unwrap();
+        assert_eq!(number("class_uid"), row.class.uid(), "{sample}");
+        assert!(row.activities.contains(&number("activity_id")), "{sample}");
+        assert!(row.type_uids().any(|uid| uid == number("type_uid")), "{sample}");
+        assert_eq!(number("severity_id"), row.severity as u64, "{sample}");
+        assert!(row.writers.contains(&role), "{sample} from {role}");
+        let of_any = ["run", "team", "connection"];
+        let fields = written["unmapped"].as_object().unwrap().keys().filter(|key| !of_any.contains(&key.as_str()));
+        shown.entry(row.name).or_default().extend(fields.cloned());
+    }
+    for row in catalog() {
+        let shown = shown.get(&row.name).unwrap_or_else(|| panic!("{} has no example", row.name.as_str()));
+        assert!(shown.iter().eq(row.unmapped), "{}: {shown:?}", row.name.as_str());
+    }
+}
+
+#[test]
+fn a_call_has_an_activity_of_its_row_whatever_its_method() {
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let operation = Operation { act: Act::of_method(method), ..Operation::UNKNOWN };
+        let written = json(&event(Role::Gateway, &Call { operation, ..call(Phase::Intent) }.into()));
+        assert!(EventName::CallIntended.row().activities.contains(&written["activity_id"].as_u64().unwrap()));
     }
 }
 
@@ -269,6 +403,12 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
         (without("/metadata/product"), "metadata.product"),
         (without("/metadata/product/name"), "metadata.product.name"),
         (without("/metadata/uid"), "metadata.uid"),
+        (without("/metadata/sequence"), "metadata.sequence"),
+        (with("/metadata/sequence", json!(0)), "metadata.sequence"),
+        (with("/metadata/sequence", json!("1")), "metadata.sequence"),
+        (without("/unmapped"), "unmapped"),
+        (without("/unmapped/run"), "unmapped.run"),
+        (with("/unmapped/run", json!("mine")), "unmapped.run"),
         (without("/actor"), "actor"),
         (without("/src_endpoint"), "src_endpoint"),
         (without("/api"), "api"),
@@ -291,6 +431,9 @@ fn what_has_not_the_shape_of_ocsf_is_refused() {
         let line = event.to_string();
         assert_eq!(check(line.as_bytes(), Role::Gateway), Err(Misshapen::Member { name: member }), "{line}");
     }
+    let other = with("/activity_id", json!(7)).to_string();
+    let not_its = Misshapen::NotItsActivity { class_uid: 6003, activity_id: 7, role: Role::Gateway };
+    assert_eq!(check(other.as_bytes(), Role::Gateway), Err(not_its));
     let unknown = with("/class_uid", json!(1001)).to_string();
     // What a reader of the journal could not read again, or would read otherwise.
     let and = |more: &str| good.to_string().replacen('{', &format!("{{{more},"), 1).into_bytes();
@@ -354,8 +497,22 @@ fn the_longest_event_of_each_kind_fits() {
     let by = Requester::Person(Person { address: key().digest(b"x"), source: Source::Itself });
     let entity = Entity { kind: Kind::RuntimeToken, namespace: Some(long()), name: long(), uid: Some(uid(4)) };
     let issued = EntityChange { entity, change: Change::IssuedBy(by, granted), ..contained.clone() };
-    for activity in [Activity::from(calls), contained.into(), issued.into()] {
-        let event = activity.event(&origin, time(), uid(0));
+    let logs = vec![
+        ReviewedLog {
+            origin: format!("{}/x", "n".repeat(253)).parse().unwrap(),
+            size: u64::MAX,
+            checkpoint: Digest::of_unguessable(b"x"),
+        };
+        2 * MOST_LOGS
+    ];
+    let reviewed = Review { logs, ..review(ReviewStage::SignedOffBy(Requester::Named("n".repeat(253)))) };
+    let note = log::tests::note(30);
+    assert!(note.len() > 3500);
+    let opened =
+        LogChange::Opened { origin: log::tests::ORIGIN.parse().unwrap(), previous: Some(note.parse().unwrap()) };
+    assert!(Activity::from(opened).event(&origin, &stamp()).as_line().len() <= MAX_EVENT_BYTES);
+    for activity in [Activity::from(calls), contained.into(), issued.into(), reviewed.into()] {
+        let event = activity.event(&origin, &stamp());
         assert!(event.as_line().len() <= MAX_EVENT_BYTES, "{}", event.as_line().len());
         assert_eq!(json(&event)["metadata"]["is_truncated"], true);
     }
@@ -379,6 +536,9 @@ fn no_text_of_a_caller_gets_into_an_event_unhashed() {
         assert!(ObjectName::parse("acme", secret).is_err());
         assert!(format!("acme/{secret}").parse::<ObjectName>().is_err());
         assert!(MarketplaceId::parse(secret).is_err());
+        assert!(secret.parse::<LogOrigin>().is_err());
+        assert!(secret.parse::<CheckpointNote>().is_err());
+        assert!(format!("{}{secret}\n", log::tests::note(1)).parse::<CheckpointNote>().is_err());
         assert!(format!("openteam://gateway/{secret}").parse::<Peer>().is_err());
         for digest in [key().digest(secret.as_bytes()), key().email(secret), Digest::of_unguessable(secret.as_bytes())]
         {

@@ -9,7 +9,7 @@ pub(super) const NAME: &str = "openteam-portal";
 /// What codes, cookies and the names of PortalUsers are made with.
 const PORTAL: (&str, &str) = ("portal.key", "openteam.dev/portal/v1");
 /// What stands for e-mail addresses in the record, as gateways derive it by themselves.
-const DIGEST: (&str, &str) = ("digest.key", "openteam.dev/audit-digest/v1");
+const DIGEST: (&str, &str) = ("digest.key", super::DIGEST);
 
 /// Makes the Secret where there is none. One that differs is put right by deleting it: everybody signs in anew then.
 pub(super) async fn load(place: &Place<'_>, keyset: &Keyset) -> Result<(), BootstrapError> {

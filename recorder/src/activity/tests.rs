@@ -1,6 +1,6 @@
 use audit::{
     Activity, Actor, Call, Change, Correlation, CredentialField, DigestKey, Entity, EntityChange, Kind, MarketplaceId,
-    Name, ObjectName, Operation, Origin, Person, Phase, Reason, Requester, Role, SignIn, Source, Step, Target,
+    Name, ObjectName, Operation, Origin, Person, Phase, Reason, Requester, Role, Run, SignIn, Source, Step, Target,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -215,7 +215,7 @@ async fn a_page_that_others_events_would_make_too_costly_is_partial_and_goes_on(
     for _ in 0..200 {
         let events = (0..20).map(|_| {
             let origin = Origin { role: Role::Gateway, pod: name("gateway-0"), version: "0" };
-            Activity::from(flood.clone()).event(&origin, Timestamp::now(), Uuid::now_v7()).into_checked()
+            Run::new(origin).event(&Activity::from(flood.clone())).into_checked()
         });
         let writer = audit::Peer { role: Role::Gateway, pod: name("gateway-0") };
         place.journal.append(writer, events.collect()).await.unwrap();

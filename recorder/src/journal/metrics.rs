@@ -17,6 +17,10 @@ pub(crate) struct Metrics {
     pub(crate) log_lag: Gauge,
     /// Times that the log could not be written.
     pub(crate) log_failures: Counter,
+    /// Logs that were found otherwise than they were signed.
+    pub(crate) log_faults: Counter,
+    /// When all logs were copied last, in seconds since 1970.
+    pub(crate) log_copied: Gauge,
 }
 
 /// From an SSD of a server to a network disk in trouble; callers wait 2 s.
@@ -31,6 +35,8 @@ impl Default for Metrics {
             log_size: Gauge::default(),
             log_lag: Gauge::default(),
             log_failures: Counter::default(),
+            log_faults: Counter::default(),
+            log_copied: Gauge::default(),
         }
     }
 }

@@ -18,7 +18,8 @@ fn gateway() -> Peer {
 
 fn events(count: usize) -> Vec<Checked> {
     let fault = Fault::Unexpected { reason: Reason::new("Test"), target: None };
-    (0..count).map(|_| event(&origin(), &fault.clone().into())).collect()
+    let run = Run::new(origin());
+    (0..count).map(|_| run.event(&fault.clone().into()).into_checked()).collect()
 }
 
 fn open(dir: &TempDir) -> Journal {

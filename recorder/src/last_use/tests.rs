@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use audit::{
-    Act, Activity, Actor, Call, Correlation, DigestKey, Name, ObjectName, Operation, Origin, Phase, Reason, Role,
+    Act, Activity, Actor, Call, Correlation, DigestKey, Name, ObjectName, Operation, Origin, Phase, Reason, Role, Run,
     Source,
 };
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ fn call(actor: Actor, phase: Phase) -> Checked {
         expires_at: None,
         phase,
     };
-    Activity::from(call).event(&origin(Role::Gateway), Timestamp::now(), Uuid::now_v7()).into_checked()
+    Run::new(origin(Role::Gateway)).event(&Activity::from(call)).into_checked()
 }
 
 fn answered(actor: Actor) -> Checked {

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use audit::log::{Checkpoint, SignedCheckpoint};
+use audit::{
+    Fault, NotALog,
+    log::{Checkpoint, SignedCheckpoint},
+};
 use jiff::Timestamp;
 
 use super::{
@@ -31,6 +34,18 @@ pub(super) enum Trouble {
     RolledBack { origin: String, remembered: u64, found: u64 },
     /// Its first leaves are others than were signed or witnessed.
     Rewritten { origin: String, size: u64 },
+}
+
+impl Trouble {
+    /// As it is recorded.
+    pub(super) fn fault(&self) -> Result<Fault, NotALog> {
+        Ok(match self {
+            Self::RolledBack { origin, remembered, found } => {
+                Fault::LogRolledBack { origin: origin.parse()?, remembered: *remembered, found: *found }
+            }
+            Self::Rewritten { origin, size } => Fault::LogRewritten { origin: origin.parse()?, size: *size },
+        })
+    }
 }
 
 /// What there is of a shard on disk.

@@ -11,7 +11,13 @@ use audit::{
 };
 use tempfile::TempDir;
 
-use super::{growing::Trouble, *};
+use super::{
+    building::Opening,
+    copying::{Copied, copy},
+    growing::Trouble,
+    keeping::{Expired, clear, delete, expired},
+    *,
+};
 use crate::{
     frame::push,
     read::{Filter, Item, items, print},
@@ -350,4 +356,75 @@ async fn the_keeper_signs_what_a_journal_acknowledged() {
     let (checkpoint, entries) = verified(&logs, &shard);
     assert_eq!(checkpoint.size, appended.last_sequence + 1);
     assert!(entries[1].contains("started"), "{entries:?}");
+}
+
+/// Three quarters, of which the last grows.
+fn three_quarters(dir: &Path) -> (Growing, Logs) {
+    segment_at(dir, 1..700, |sequence| T0 + (sequence as i64 / 300) * 92 * 86_400_000 + sequence as i64);
+    grown(dir, 700)
+}
+
+#[test]
+fn whole_logs_go_when_all_of_them_is_older_than_the_retention_and_the_newest_never() {
+    let dir = TempDir::new().unwrap();
+    let (_growing, logs) = three_quarters(dir.path());
+    let names: Vec<String> = logs.shards().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["2026q4", "2027q1", "2027q2"]);
+    let year = Duration::from_secs(365 * 86_400);
+    let day = |days: i64| Timestamp::from_millisecond(T0 + days * 86_400_000).unwrap();
+    let gone = |now| -> Vec<String> {
+        expired(dir.path(), year, now).unwrap().iter().map(|one| one.shard.to_string()).collect()
+    };
+    assert_eq!(gone(day(365)), [""; 0], "its newest record is milliseconds younger");
+    assert_eq!(gone(day(366)), ["2026q4"]);
+    assert_eq!(gone(day(9999)), ["2026q4", "2027q1"]);
+    let [old, ..] = &expired(dir.path(), year, day(366)).unwrap()[..] else { panic!() };
+    let expected = Expired {
+        shard: "2026q4".parse().unwrap(),
+        origin: "audit.c/recorder-0/2026q4".to_owned(),
+        from: T0,
+        to: T0 + 299,
+    };
+    assert_eq!(*old, expected);
+    delete(dir.path(), old.shard).unwrap();
+    assert_eq!(numbers(dir.path()), (300..700).collect::<Vec<_>>());
+    let (_growing, logs) = grown(dir.path(), 700);
+    assert_eq!(verified(&logs, "2027q2").0.size, 101);
+    // As a kill in the middle leaves it.
+    fs::create_dir_all(dir.path().join("log/deleted-2026q4/tile")).unwrap();
+    clear(dir.path()).unwrap();
+    assert!(!dir.path().join("log/deleted-2026q4").exists());
+}
+
+#[tokio::test]
+async fn a_copy_has_what_was_witnessed_and_anybody_can_verify_it() {
+    let (dir, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let url = process::storage::parse(&format!("file://{}", place.path().join("audit").display())).unwrap();
+    let storage = process::storage::Storage::open(&url).unwrap();
+    let read = |size: u64| {
+        let store = audit::log::Directory(place.path().join("audit/recorder-0/2026q4"));
+        let key = String::from_utf8(store.read("vkey").unwrap().unwrap()).unwrap().parse().unwrap();
+        let verified =
+            audit::log::verify(&store, &key, &audit::log::Options::default(), &mut |_, _| {}, &mut |_, _| {});
+        assert_eq!(verified.unwrap_or_else(|flaws| panic!("{flaws}")).size, size);
+    };
+    let shard = "2026q4".parse().unwrap();
+    segment(dir.path(), 1..700);
+    let mut copied = Copied::default();
+    for durable in [100, 256, 300, 600, 700] {
+        let (_growing, logs) = grown(dir.path(), durable);
+        let witnessed = checkpoint(dir.path(), "2026q4");
+        assert!(logs.keep_witnessed(shard, &witnessed).unwrap());
+        copied = copy(&logs, shard, "recorder-0", &storage, copied).await.unwrap();
+        read(durable);
+        // Once more it is nothing, and after a restart it is the same.
+        copy(&logs, shard, "recorder-0", &storage, copied).await.unwrap();
+        copy(&logs, shard, "recorder-0", &storage, Copied::default()).await.unwrap();
+        read(durable);
+    }
+    // What is there and something else is not overwritten.
+    fs::write(place.path().join("audit/recorder-0/2026q4/tile/0/000"), [0; 8192]).unwrap();
+    let (_growing, logs) = grown(dir.path(), 700);
+    let error = copy(&logs, shard, "recorder-0", &storage, Copied::default()).await.unwrap_err();
+    assert!(format!("{:?}", error).contains("Taken"), "{error:?}");
 }

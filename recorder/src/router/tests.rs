@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use audit::{Activity, Fault, Lifecycle, Name, ObjectName, Origin, Reason, Recorder, Role, Settings, Target, wire};
+use audit::{
+    Activity, Fault, Lifecycle, Name, ObjectName, Origin, Reason, Recorder, Role, Run, Settings, Target, wire,
+};
 use axum::{
     body::{Body, to_bytes},
     http::Request,
@@ -10,7 +12,6 @@ use axum::{
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tower::ServiceExt;
-use uuid::Uuid;
 
 use super::*;
 use crate::read::{Filter, Item, items, print};
@@ -33,7 +34,7 @@ fn journal() -> (Journal, TempDir) {
 }
 
 fn line(activity: impl Into<Activity>) -> String {
-    activity.into().event(&origin(Role::Gateway), Timestamp::now(), Uuid::now_v7()).as_line().to_owned()
+    Run::new(origin(Role::Gateway)).event(&activity.into()).as_line().to_owned()
 }
 
 fn refused_caller() -> audit::RefusedCallers {

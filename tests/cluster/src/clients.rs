@@ -1,4 +1,4 @@
-//! SP-API client libraries, unmodified, moto, and what drives a browser: installed by pip and npm, as a user would, in the versions and
+//! SP-API client libraries, unmodified, moto, OCSF's schema, and what drives a browser: installed by pip and npm, as a user would, in the versions and
 //! with the hashes that `tests/clients` and `tests/browser` pin. Installed once and kept in the user's cache directory, by their list and what they are for.
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub enum Library {
     AmazonSpApi,
     /// PyPI `moto`: no client, but Amazon SQS for tests.
     Moto,
+    /// PyPI `ocsf-json-schema`: no client, but OCSF's own schema, for tests of events.
+    OcsfJsonSchema,
     /// npm `playwright-core` and `axe-core`: no client, but a browser for tests.
     Browser,
 }
@@ -38,6 +40,7 @@ impl Library {
             Self::AmznSpApi => "amzn-sp-api",
             Self::AmazonSpApi => "amazon-sp-api",
             Self::Moto => "moto",
+            Self::OcsfJsonSchema => "ocsf-json-schema",
             Self::Browser => "playwright-core",
         }
     }
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_library_is_pinned_by_version_and_hash() {
-        for library in Library::ALL.into_iter().chain([Library::Moto, Library::Browser]) {
+        for library in Library::ALL.into_iter().chain([Library::Moto, Library::OcsfJsonSchema, Library::Browser]) {
             let read = |name| fs::read_to_string(library.directory().join(name));
             if library.is_of_npm() {
                 let lock: serde_json::Value = serde_json::from_str(&read("package-lock.json").unwrap()).unwrap();

@@ -6,14 +6,16 @@ use anyhow::{Context, Result, bail};
 use process::settings::{ALL, Settings};
 use serde_json::json;
 
-use super::{Files, kinds, policies, repository};
+use super::{Files, events, kinds, policies, repository};
 
 const RULES: &str = "manifests/alerts/openteam.rules.yaml";
+const AUDIT: &str = "docs/audit.md";
 
 /// Path within the repository, and text.
 fn wanted() -> Result<Files> {
     Ok([
         ("manifests/components/prometheus-operator/rules.yaml".to_owned(), prometheus_rule()?),
+        (AUDIT.to_owned(), audit_page()?),
         ("docs/reference/kinds.md".to_owned(), kinds::page(&crds::definitions())),
         ("docs/reference/settings.md".to_owned(), settings()),
         ("process/src/policies.json".to_owned(), policies::as_json()?),
@@ -38,6 +40,12 @@ pub(super) fn run(check: bool) -> Result<()> {
         bail!("not as generated: {}\nrun `cargo xtask generate`", differing.join(", "));
     }
     Ok(())
+}
+
+/// The page about the record, of which one section is generated.
+fn audit_page() -> Result<String> {
+    let page = fs::read_to_string(repository().join(AUDIT)).with_context(|| format!("cannot read {AUDIT}"))?;
+    events::filled(&page).context(AUDIT)
 }
 
 /// The alerts as the Prometheus operator wants them.

@@ -77,7 +77,7 @@ fn only_the_operator_writes_what_is_known_of_logs_and_who_may_restore_a_backup_e
     for user in forger {
         place.refused(user, &["create", "-f", "-"], Some(&map("b")), why);
     }
-    place.done(&role("operator"), &["create", "-f", "-"], Some(&map("a")), );
+    place.done(&role("operator"), &["create", "-f", "-"], Some(&map("a")));
     for user in forger {
         place.refused(user, &["replace", "-f", "-"], Some(&map("b")), why);
         place.refused(user, &[&["annotate"], &object[..], &["a=b"]].concat(), None, why);
