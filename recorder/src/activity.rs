@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
 
-use audit::wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity};
+use audit::{
+    Class,
+    wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity},
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -71,6 +74,7 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
     if asked.team.as_ref().is_some_and(other_team) || asked.team_uid.is_some_and(other_uid) {
         return None;
     }
+    let member = event.user.filter(|_| event.class_uid == Class::UserAccess.uid());
     let text = |text: &str| (text.len() <= LONGEST_TEXT).then(|| text.to_owned());
     let operation = event.api.and_then(|api| text(&api.operation));
     let step = event.metadata.correlation_uid.zip(operation.clone());
@@ -104,8 +108,9 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
             .filter(|resource| resource.r#type == "Marketplace")
             .filter_map(|resource| text(&resource.uid))
             .collect(),
-        entity: match (&entity, named) {
-            (Some(entity), Some(name)) => Some(ToldEntity { kind: text(&entity.r#type)?, name: text(name)? }),
+        entity: match (&entity, named, &member) {
+            (Some(entity), Some(name), _) => Some(ToldEntity { kind: text(&entity.r#type)?, name: text(name)? }),
+            (None, _, Some(member)) => Some(ToldEntity { kind: "Person".to_owned(), name: text(&member.name)? }),
             _ => None,
         },
     };
@@ -142,6 +147,8 @@ struct Event<'a> {
     resources: Vec<Resource<'a>>,
     #[serde(borrow)]
     entity: Option<Entity<'a>>,
+    #[serde(borrow)]
+    user: Option<User<'a>>,
 }
 
 #[derive(Deserialize)]
