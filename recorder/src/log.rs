@@ -126,7 +126,7 @@ impl Keeper {
     async fn step(&mut self, sign: bool) -> io::Result<()> {
         let Some(mut growing) = self.growing.take() else { return Ok(()) };
         let durable = *self.durable.borrow_and_update();
-        let (growing, snapshot) = blocking(move || {
+        let (mut growing, snapshot) = blocking(move || {
             growing.follow(durable, Timestamp::now())?;
             growing.trim()?;
             let snapshot = if sign { growing.sign()?.or_else(|| growing.snapshot()) } else { None };
@@ -137,6 +137,10 @@ impl Keeper {
             let (shard, dir) = growing.shard();
             self.journal.metrics().log_size.set(snapshot.checkpoint.checkpoint().size.cast_signed());
             self.live.store(Some(Arc::new(Live::new(shard, dir.to_owned(), snapshot))));
+        }
+        // They become leaves of the log that they tell of.
+        for change in growing.take_changes() {
+            self.record(change).await;
         }
         self.journal.metrics().log_lag.set(durable.saturating_sub(growing.next()).cast_signed());
         self.growing = Some(growing);

@@ -239,6 +239,10 @@ impl Building {
         Some(Snapshot { checkpoint, edge: self.edge.clone(), bundle: self.bundle.clone() })
     }
 
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     pub(super) fn has_key(&self) -> bool {
         self.key.is_some()
     }
