@@ -85,8 +85,13 @@ impl Growing {
             .filter(|(shard, _)| local.as_ref().is_none_or(|(local, _)| shard > local))
             .map(|(_, it)| Trouble::RolledBack { origin: it.origin.clone(), remembered: it.size, found: 0 });
         let known = local.as_ref().map(|(shard, _)| *shard).max(newest.map(|(shard, _)| shard));
-        let this =
-            |building| Self { root: root.to_owned(), cluster: outside.cluster.clone(), pod: pod.to_owned(), building };
+        let this = |building, changes| Self {
+            root: root.to_owned(),
+            cluster: outside.cluster.clone(),
+            pod: pod.to_owned(),
+            building,
+            changes,
+        };
         let (first, fault) = match found {
             Found::Open(building) if lost.is_none() => return Ok((this(*building, Vec::new()), Vec::new())),
             Found::Open(mut building) => {
