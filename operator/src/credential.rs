@@ -13,6 +13,7 @@ use seal::{Keyset, Sealed, Secret, StoredBinding, wrap_key_id};
 use crate::{
     controller::Context,
     error::ReconcileError,
+    sealed_credential::INPUT,
     subject::{entity, reference},
 };
 
@@ -76,8 +77,10 @@ pub(crate) async fn replace(
 ) -> Result<(), ReconcileError> {
     let name = reference(&stored.metadata);
     let mut metadata = ObjectMeta { managed_fields: None, ..stored.metadata.clone() };
-    if spec.retired {
-        metadata.annotations.take();
+    if spec.retired
+        && let Some(annotations) = &mut metadata.annotations
+    {
+        annotations.remove(INPUT);
     }
     let api: Api<StoredCredential> = Api::namespaced(context.client.clone(), &name.namespace);
     let written = api.replace(&name.name, &PostParams::default(), &StoredCredential { metadata, spec }).await;
