@@ -27,9 +27,11 @@ def spellings(content):
             yield name, escape.sub(lambda found: bytes([int(found[1], 16)]), content)
     for run in BASE64.findall(content):
         standard = run.replace(b"-", b"+").replace(b"_", b"/")
-        # Where in a group of four it begins is not known.
+        # Where in a group of four it begins is not known; the last group may be a part, of two at least.
         for skip in range(4):
-            yield "base64", base64.b64decode(standard[skip : skip + (len(run) - skip) // 4 * 4])
+            text = standard[skip:]
+            text = text[: len(text) - (len(text) % 4 == 1)]
+            yield "base64", base64.b64decode(text + b"=" * (-len(text) % 4))
     for run in HEXADECIMAL.findall(content):
         for skip in range(2):
             yield "hexadecimal", bytes.fromhex(run[skip : skip + (len(run) - skip) // 2 * 2].decode())

@@ -210,6 +210,7 @@ mod tests {
             ("base64", base64(0)),
             ("base64", base64(1)),
             ("base64", base64(2)),
+            ("base64", BASE64_STANDARD_NO_PAD.encode(format!("={}", &secret[5..41]))),
             ("hexadecimal", escaped(|byte| format!("{byte:02X}"))),
             ("", format!("{}x{}", &secret[..20], &secret[20..])),
             ("", planted.digests().collect()),
