@@ -102,7 +102,7 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         let amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl, &ports))?;
         steps.step("openteam seal, samples applied", || install::samples(&place, &amazon, &ports))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
-        steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
+        steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(&place, &amazon))?;
         steps.step("A laptop does through kubectl port-forward, with three libraries", || laptop::walk(&place))?;
         let forwards = Forwards::open(kubectl, &ports)?;
         let authorities = browser::authorities(kubectl, amazon.authority())?;
