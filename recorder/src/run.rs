@@ -107,7 +107,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let care = Care {
         journal: journal.clone(),
         logs: keeper.logs(),
-        storage: storage(&process, &journal).await,
+        storage: storage(&process).await,
         retention: process.settings.retention,
         client: process.client.clone(),
         namespace: process.namespace.clone(),
@@ -133,9 +133,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
 }
 
 /// The place that logs are copied to. One that cannot be used is told and alarms by its metric; recording goes on.
-async fn storage(process: &Process, journal: &Journal) -> Option<Storage> {
+async fn storage(process: &Process) -> Option<Storage> {
     let url = process.settings.audit_url.clone()?;
-    metrics::publish_copies(journal, &process.metrics);
     // A directory is made, which blocks on its disk.
     match tokio::task::spawn_blocking(move || Storage::open(&url)).await {
         Ok(Ok(storage)) => Some(storage),

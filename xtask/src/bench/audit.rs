@@ -6,7 +6,6 @@ use std::{
     io::Write,
     path::Path,
     process::Command,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
