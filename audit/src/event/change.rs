@@ -30,6 +30,8 @@ pub enum Kind {
     Incident,
     CertificateSigningRequest,
     PortalUser,
+    /// What is recorded of a namespace, as RBAC has it (`records.openteam.dev`); without a namespace, all of it.
+    Record,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Incident => "Incident",
             Self::CertificateSigningRequest => "CertificateSigningRequest",
             Self::PortalUser => "PortalUser",
+            Self::Record => "Record",
         }
     }
 }
@@ -54,7 +57,7 @@ impl Kind {
 pub struct Entity {
     /// Its kind.
     pub kind: Kind,
-    /// Its namespace; none for a CertificateSigningRequest.
+    /// Its namespace; none for a CertificateSigningRequest, and for the record as a whole.
     pub namespace: Option<Name>,
     /// Its name.
     pub name: Name,
@@ -188,7 +191,7 @@ pub enum Change {
     IssuedBy(Requester, Granted),
     /// Who accepted a membership of the Team.
     MembershipAcceptedBy(Requester),
-    /// Who is about to read what is recorded of the Team's namespace.
+    /// Who is about to read what is recorded of the Team's namespace, or what the object [`Kind::Record`] says.
     RecordReadBy(Requester),
     /// A role certificate was signed for this process, until then.
     CertificateIssued(Peer, Timestamp),
