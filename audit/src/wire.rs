@@ -4,6 +4,7 @@
 
 pub mod logs;
 pub mod reading;
+pub mod records;
 
 use serde::{Deserialize, Serialize};
 

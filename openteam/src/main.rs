@@ -1,5 +1,6 @@
 //! `openteam`: the roles and the commands, in one binary.
 
+mod audit;
 mod cluster;
 mod config;
 mod evidence;
@@ -73,6 +74,12 @@ enum Command {
         #[command(subcommand)]
         command: config::Command,
     },
+    /// The record: look things up, verify that nothing is missing or changed, copy it, prove one record
+    Audit {
+        /// What to do
+        #[command(subcommand)]
+        command: audit::Command,
+    },
     /// Print the records of a journal directory as JSON lines
     Journal(journal::Arguments),
     /// Evidence of incidents on a recorder's disk
@@ -117,6 +124,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Command::RuntimeToken(arguments) => runtime_token::run(&arguments).await,
             Command::Keyset { command } => keyset::run(&command),
             Command::Config { command } => return Ok(config::run(&command).await),
+            Command::Audit { command } => return audit::run(&command).await,
             Command::Journal(arguments) => journal::run(&arguments),
             Command::Evidence { command } => evidence::run(&command),
             Command::Completions { shell } => {

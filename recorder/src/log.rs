@@ -24,10 +24,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use building::{Opened, Opening};
 pub use care::Care;
 pub(crate) use care::outside;
-pub(crate) use files::{begins, shards, times};
-pub(crate) use follow::Stamp;
+pub(crate) use files::{DIRECTORY, begins, shards, sync, times, write_once};
+pub(crate) use follow::{Follower, Stamp, Stopped};
 pub use live::{Live, Logs, Reading};
 pub use shard::{NotAShard, Shard};
 
@@ -152,5 +153,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
-//! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does.
+//! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does. On a
+//! listener of its own [`readers`].
 
 mod evidence;
 mod logs;
+pub(crate) mod readers;
 mod reading;
 
 use std::{sync::Arc, time::Instant};

@@ -14,7 +14,9 @@ use process::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, router};
+use crate::{
+    AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, readers, router,
+};
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct Arguments {
     /// Where to serve the other roles, over mutual TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
+
+    /// Where to serve people and their tools, who come with a ServiceAccount token.
+    #[arg(long, default_value = "0.0.0.0:8444")]
+    listen_readers: SocketAddr,
 
     /// The journal's directory.
     #[arg(long, default_value = "/var/lib/openteam/journal")]
@@ -71,6 +77,9 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let listener =
         TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
 
+    let listen = arguments.listen_readers;
+    let readers_listener = TcpListener::bind(listen).await.map_err(|error| RunError::Listen(listen, error))?;
+
     let certified = Arc::new(std::sync::OnceLock::new());
     let ready = {
         let certified = certified.clone();
@@ -103,6 +112,15 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         router(journal.clone(), keeper.logs(), shelf),
         process.shutdown.clone(),
     );
+    let serving_readers = serve::serve(
+        readers_listener,
+        {
+            let certificate = certificate.clone();
+            move || certificate.server()
+        },
+        readers(journal.clone(), keeper.logs(), process.client.clone()),
+        process.shutdown.clone(),
+    );
     let log_ended = CancellationToken::new();
     let care = Care {
         journal: journal.clone(),
@@ -117,7 +135,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     // Only the first value counts, and there is no other.
     let _ = certified.set(());
     let ended = tokio::select! {
-        () = serving => Ok(()),
+        // Each ends at the shutdown, when its calls in flight have.
+        _ = async { tokio::join!(serving, serving_readers) } => Ok(()),
         ended = &mut probes => Err(ended_probes(ended)),
         () = caring => Err(RunError::Ended("the care of the logs")),
         () = certificate.keep_renewed() => Err(RunError::Ended("the renewal of the certificate")),
