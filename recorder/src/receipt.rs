@@ -300,7 +300,7 @@ mod tests {
         forged.root[0] ^= 1;
         let note = SignedCheckpoint::parse(&key.sign(&forged)).unwrap();
         let logs = [("recorder-0.2026q4".to_owned(), Witnessed { note, key: key.verifying_key() })].into();
-        let checkpoints = Some(Checkpoints { cluster: "c".to_owned(), witness: None, logs });
+        let checkpoints = Some(Checkpoints { cluster: "c".to_owned(), held: None, witness: None, logs });
         let split = Expected { checkpoints, ..known };
         assert_eq!(check_receipt(&given, &record, &split, None), Err(BadReceipt::Entry));
     }

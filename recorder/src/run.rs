@@ -14,9 +14,7 @@ use process::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, readers, router,
-};
+use crate::{AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, readers, router};
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]

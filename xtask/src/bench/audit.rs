@@ -134,7 +134,8 @@ async fn log(report: &mut Report, place: &Path) -> anyhow::Result<()> {
     for batch in 0..LEAVES / 200 {
         // Each with ids of its own, or they would compress far better than real ones.
         let fresh = pair.iter().cycle().take(200).enumerate();
-        let events = fresh.map(|(index, event)| renewed(event, batch * 200 + index as u64)).collect::<Result<_, _>>()?;
+        let events =
+            fresh.map(|(index, event)| renewed(event, batch * 200 + index as u64)).collect::<Result<_, _>>()?;
         journal.append(gateway()?, events).await?;
     }
     ended.cancel();
@@ -189,7 +190,9 @@ fn gateway() -> anyhow::Result<Peer> {
 /// The events as JSON.
 fn event_lines() -> anyhow::Result<Vec<String>> {
     let golden: serde_json::Value = serde_json::from_str(GOLDEN)?;
-    PAIR.iter().map(|name| golden.get(name).map(ToString::to_string).with_context(|| format!("no event {name}"))).collect()
+    PAIR.iter()
+        .map(|name| golden.get(name).map(ToString::to_string).with_context(|| format!("no event {name}")))
+        .collect()
 }
 
 fn events() -> anyhow::Result<Vec<Checked>> {
@@ -202,10 +205,20 @@ fn renewed(event: &Checked, number: u64) -> anyhow::Result<Checked> {
     let mut random = [0; 48];
     getrandom::fill(&mut random)?;
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let uuid = |at: usize| format!("0190{}-{}-7{}-8{}-{}", &hex[at..at + 4], &hex[at + 4..at + 8], &hex[..3], &hex[3..6], &hex[at..at + 12]);
+    let uuid = |at: usize| {
+        format!(
+            "0190{}-{}-7{}-8{}-{}",
+            &hex[at..at + 4],
+            &hex[at + 4..at + 8],
+            &hex[..3],
+            &hex[3..6],
+            &hex[at..at + 12]
+        )
+    };
     value["metadata"]["uid"] = uuid(8).into();
     // Of a call the second event has the same one.
-    value["metadata"]["correlation_uid"] = format!("0190{:04x}-{:04x}-7000-8000-{:012x}", number / 2 % 65_536, number / 2 % 9973, number / 2).into();
+    value["metadata"]["correlation_uid"] =
+        format!("0190{:04x}-{:04x}-7000-8000-{:012x}", number / 2 % 65_536, number / 2 % 9973, number / 2).into();
     value["metadata"]["sequence"] = number.into();
     value["time"] = (1_796_000_000_000 + number).into();
     Ok(audit::check(value.to_string().as_bytes(), Role::Gateway)?)

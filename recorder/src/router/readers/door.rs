@@ -100,7 +100,9 @@ impl Door {
                 Entity { kind: Kind::Team, namespace, name: team.name.clone(), uid: None }
             }
             None => match namespace {
-                Some(namespace) => Entity { kind: Kind::Namespace, namespace: None, name: namespace.clone(), uid: None },
+                Some(namespace) => {
+                    Entity { kind: Kind::Namespace, namespace: None, name: namespace.clone(), uid: None }
+                }
                 None => self.whole(),
             },
         };
