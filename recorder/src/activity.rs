@@ -110,7 +110,8 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
 /// type and name, `names` the namespaces of Team and connection.
 pub(crate) fn is_of(namespace: &str, object: Option<(&str, &str)>, names: [Option<&str>; 2]) -> bool {
     let is_ours = |(kind, name): (&str, &str)| {
-        !KEPT.contains(&kind) && name.split_once('/').is_some_and(|(of, _)| of == namespace)
+        let of = if kind == "Namespace" { Some(name) } else { name.split_once('/').map(|(of, _)| of) };
+        !KEPT.contains(&kind) && of == Some(namespace)
     };
     let is_named = object.is_some() || names.iter().any(Option::is_some);
     is_named && object.is_none_or(is_ours) && names.iter().flatten().all(|of| *of == namespace)

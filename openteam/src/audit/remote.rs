@@ -19,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Where a recorder is, and who asks.
 #[derive(Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// Ask the API of a recorder: https://openteam-recorder.openteam-system.svc:8444. Of several recorders each has its own
     /// records: https://openteam-recorder-1.openteam-recorder-peers.openteam-system.svc:8444

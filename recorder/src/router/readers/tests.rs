@@ -173,11 +173,11 @@ async fn every_read_is_recorded_before_it_is_answered() {
     assert_eq!(
         house.reads(),
         [
-            by("tenant", "Record acme/records"),
+            by("tenant", "Namespace acme"),
             by("tenant", "Team acme/acme"),
-            by("auditor", "Record records"),
-            by("auditor", "Record logs"),
-            by("auditor", "Record 2026q4"),
+            by("auditor", "Log recorder-0"),
+            by("auditor", "Log recorder-0"),
+            by("auditor", "Log recorder-0"),
         ]
     );
 }
