@@ -76,12 +76,12 @@ pub fn export(
     shards: &[Shard],
     progress: &mut dyn FnMut(Shard, u64, u64),
 ) -> Result<Vec<Exported>, ExportError> {
-    let all = place.shards().map_err(|source| ExportError::Disk { path: to.to_owned(), source })?;
+    let all = place.shards();
     if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
         return Err(ExportError::Unknown(*unknown));
     }
-    let wanted = all.into_iter().filter(|shard| shards.is_empty() || shards.contains(shard));
-    wanted.map(|shard| one(&*place.store(shard), shard, &to.join(shard.to_string()), progress)).collect()
+    let wanted = all.iter().filter(|shard| shards.is_empty() || shards.contains(shard));
+    wanted.map(|&shard| one(&*place.store(shard), shard, &to.join(shard.to_string()), progress)).collect()
 }
 
 fn one(

@@ -9,7 +9,7 @@ use audit::log::{Directory, SignedCheckpoint, Store, VerifyingKey, entries, entr
 
 use crate::{
     Logs, Shard,
-    log::{DIRECTORY, Opened, Opening, times},
+    log::{DIRECTORY, Opened, Opening, shards, times},
 };
 
 /// How often a directory is looked at anew that a recorder changes under our eyes.
@@ -21,6 +21,7 @@ const ATTEMPTS: usize = 5;
 /// has the plain files of c2sp.org/tlog-tiles. Nothing is ever written.
 pub struct Place {
     root: PathBuf,
+    shards: Vec<Shard>,
     kind: Kind,
 }
 
@@ -35,28 +36,18 @@ impl Place {
     /// # Errors
     /// What the disk says. Logs that make no sense are no error: what is wrong with them is for who verifies them.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let kind = if root.join(DIRECTORY).is_dir() { Kind::Recorder(seen(root)?) } else { Kind::Copy };
-        let place = Self { root: root.to_owned(), kind };
-        place.shards()?;
-        Ok(place)
+        if !root.join(DIRECTORY).is_dir() {
+            return Ok(Self { root: root.to_owned(), shards: copied(root)?, kind: Kind::Copy });
+        }
+        // Before they are looked at: one that is begun meanwhile would be read without what it has in the journal alone.
+        let shards = shards(root)?.into_iter().map(|(shard, _)| shard).collect();
+        Ok(Self { root: root.to_owned(), shards, kind: Kind::Recorder(seen(root)?) })
     }
 
-    /// The shards that are there, oldest first.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn shards(&self) -> io::Result<Vec<Shard>> {
-        if let Kind::Recorder(logs) = &self.kind {
-            return logs.shards();
-        }
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            found.extend(name.to_str().and_then(|name| name.parse::<Shard>().ok()).filter(|_| entry.path().is_dir()));
-        }
-        found.sort_unstable();
-        Ok(found)
+    /// The shards that were there, oldest first.
+    #[must_use]
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
     }
 
     /// The files of one.
@@ -75,6 +66,17 @@ impl Place {
             Kind::Copy => Ok(Vec::new()),
         }
     }
+}
+
+fn copied(root: &Path) -> io::Result<Vec<Shard>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<Shard>().ok()).filter(|_| entry.path().is_dir()));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// The logs as they are seen now. Where they cannot be made sense of, just their files.

@@ -57,9 +57,6 @@ pub enum ReceiptError {
         #[source]
         source: io::Error,
     },
-    /// The directory cannot be read.
-    #[error("the logs cannot be listed")]
-    List(#[source] io::Error),
     /// The proof does not lead to the checkpoint: the log is not whole.
     #[error("the log {shard} is not whole: {why}")]
     Broken {
@@ -75,7 +72,7 @@ pub enum ReceiptError {
 /// # Errors
 /// [`ReceiptError`]
 pub fn receipt(place: &Place, wanted: Wanted) -> Result<Received, ReceiptError> {
-    for shard in place.shards().map_err(ReceiptError::List)?.into_iter().rev() {
+    for shard in place.shards().iter().copied().rev() {
         let unread = |source| ReceiptError::Unread { shard, source };
         let store = place.store(shard);
         let Some(newest) = note(&*store, "checkpoint").map_err(unread)? else { continue };

@@ -31,8 +31,8 @@ pub(crate) struct Given {
 
 impl Given {
     pub(crate) fn expected(&self) -> anyhow::Result<Expected> {
-        let of_logs = self.key.iter().map(|given| keys(given)).collect::<anyhow::Result<Vec<_>>>()?.concat();
-        let witness = self.witness.as_deref().map(keys).transpose()?;
+        let keys = self.key.iter().map(|given| keys_of(given)).collect::<anyhow::Result<Vec<_>>>()?.concat();
+        let witness = self.witness.as_deref().map(keys_of).transpose()?;
         let witness = match witness.as_deref() {
             Some([one]) if one.is_cosigner() => Some(one.clone()),
             // The same key as the log's signatures have it.
@@ -46,12 +46,12 @@ impl Given {
             }
             None => None,
         };
-        Ok(Expected { keys: of_logs, witness, checkpoints, now: Timestamp::now() })
+        Ok(Expected { keys, witness, checkpoints, now: Timestamp::now() })
     }
 }
 
 /// The keys of a text, or of the file that it names.
-fn keys(given: &str) -> anyhow::Result<Vec<VerifyingKey>> {
+fn keys_of(given: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     if let Ok(key) = given.trim().parse() {
         return Ok(vec![key]);
     }

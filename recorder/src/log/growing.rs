@@ -95,7 +95,7 @@ impl Growing {
         let (first, fault) = match found {
             Found::Open(building) if lost.is_none() => return Ok((this(*building, Vec::new()), Vec::new())),
             Found::Open(mut building) => {
-                building.forget_key()?;
+                building.abandon()?;
                 (Some(building.unbundled()), lost)
             }
             Found::Closed(next) => (Some(next), lost),
@@ -221,11 +221,12 @@ fn found(
         } else {
             continue;
         };
-        building.forget_key()?;
+        building.abandon()?;
         return Ok(Found::Broken(Some(fault), Some(building.unbundled())));
     }
     if !building.has_key() {
         // Somebody took it away, to have another.
+        building.abandon()?;
         return Ok(Found::Broken(None, Some(building.unbundled())));
     }
     Ok(Found::Open(Box::new(building)))

@@ -28,7 +28,7 @@ fn told<S: Serializer>(what: &What, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(what)
 }
 
-/// Who says what a log once had.
+/// What says what a log once had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
     /// The checkpoints that were given, which the witness keeps.
@@ -42,9 +42,9 @@ pub enum By {
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Witness => f.write_str("as the checkpoints that were given say"),
-            Self::Beside => f.write_str("as the witnessed checkpoint beside it says"),
-            Self::Next(shard) => write!(f, "as the first entry of {shard} says"),
+            Self::Witness => f.write_str("the checkpoint that was given"),
+            Self::Beside => f.write_str("the witnessed checkpoint beside it"),
+            Self::Next(shard) => write!(f, "the first entry of {shard}"),
         }
     }
 }
@@ -56,7 +56,7 @@ pub enum What {
     #[error("{0}")]
     Flaw(Flaw),
     /// It does not contain what it once had.
-    #[error("{flaw}, {by}")]
+    #[error("{flaw}, as {by} says")]
     Forgotten {
         /// How so.
         flaw: Flaw,
@@ -64,7 +64,9 @@ pub enum What {
         by: By,
     },
     /// It signed another root for the size that it has.
-    #[error("two roots for one size: with {size} entries the root {other} is signed too, {by}; here it is {root}")]
+    #[error(
+        "two roots for one size: with {size} entries the root {other} is signed too, as {by} says; here it is {root}"
+    )]
     TwoRoots {
         /// The size of both.
         size: u64,
@@ -76,7 +78,7 @@ pub enum What {
         by: By,
     },
     /// It is not there.
-    #[error("the log is not here; it had {size} entries, {by}")]
+    #[error("the log is not here; it had {size} entries, as {by} says")]
     Absent {
         /// How many entries it had.
         size: u64,
@@ -167,7 +169,7 @@ pub enum What {
         to: u64,
     },
     /// What is said to be witnessed is no checkpoint of this log.
-    #[error("the witnessed checkpoint, {by}, is not signed by the log: {why}")]
+    #[error("{by} is not signed by the log: {why}")]
     NotSigned {
         /// On whose word.
         by: By,
@@ -175,7 +177,7 @@ pub enum What {
         why: BadSignature,
     },
     /// The witness did not cosign it.
-    #[error("the witnessed checkpoint, {by}, is not cosigned by {witness}: {why}")]
+    #[error("{by} is not cosigned by {witness}: {why}")]
     NotCosigned {
         /// On whose word.
         by: By,

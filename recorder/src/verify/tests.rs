@@ -168,11 +168,45 @@ fn an_old_volume_that_was_put_back_is_named_with_its_sizes() {
     assert_eq!(
         faults(old.path(), &with(known)),
         [
-            "audit.c/recorder-0/2026q4: the log was rolled back: it had 401 entries and has 301, as the checkpoints that \
-             were given say",
-            "audit.c/recorder-0/2027q1: the log is not here; it had 101 entries, as the checkpoints that were given say"
+            "audit.c/recorder-0/2026q4: the log was rolled back: it had 401 entries and has 301, as the checkpoint that was \
+             given says",
+            "audit.c/recorder-0/2027q1: the log is not here; it had 101 entries, as the checkpoint that was given says"
         ]
     );
+}
+
+#[test]
+fn a_recorder_that_went_on_with_an_old_volume_hides_nothing_of_it() {
+    let dir = TempDir::new().unwrap();
+    segment(dir.path(), 1..301, T0);
+    grow(dir.path(), 301, Vec::new());
+    let old = copied(dir.path());
+    segment(dir.path(), 301..401, T0);
+    grow(dir.path(), 401, Vec::new());
+    let known = witnessed(dir.path(), &["2026q4"]);
+    // More came that was not signed when it ended.
+    segment(old.path(), 301..351, T0);
+    let remembered = known.remembered();
+    assert_eq!(grow(old.path(), 351, remembered), 1, "it is told at the start");
+    let rolled_back = format!(
+        "{ORIGIN}: the log was rolled back: it had 401 entries and has 301, as the checkpoint that was given says"
+    );
+    assert_eq!(faults(old.path(), &with(known)), [rolled_back]);
+    let told = report(old.path(), &alone());
+    assert_eq!(
+        (told.faults.clone(), told.logs.len()),
+        (vec![], 2),
+        "each is whole in itself, and they follow each other"
+    );
+    assert_eq!(told.logs[1].origin.as_deref(), Some("audit.c/recorder-0/2026q4-e2"));
+    let numbers: Vec<u64> = crate::read::items(old.path())
+        .unwrap()
+        .filter_map(|item| match item.unwrap() {
+            crate::read::Item::Record(record) => Some(record.sequence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers, (1..351).collect::<Vec<_>>());
 }
 
 #[test]
@@ -218,7 +252,7 @@ fn shards_that_were_swapped_or_taken_away_are_named() {
     let missing = |by: &str| format!("{ORIGIN}: the log is not here; it had 401 entries, {by}");
     assert_eq!(faults(to.path(), &alone()), [missing("as the first entry of 2027q1 says")]);
     let known = with(witnessed(dir.path(), &["2026q4", "2027q1"]));
-    let by_witness = missing("as the checkpoints that were given say");
+    let by_witness = missing("as the checkpoint that was given says");
     assert_eq!(faults(to.path(), &known), [by_witness, missing("as the first entry of 2027q1 says")]);
     // After more than a year it may be gone.
     let later = Expected { now: "2028-01-02T00:00:00Z".parse().unwrap(), ..known };
@@ -228,7 +262,7 @@ fn shards_that_were_swapped_or_taken_away_are_named() {
     fs::remove_dir_all(to.path().join("2027q1")).unwrap();
     let known = with(witnessed(dir.path(), &["2026q4", "2027q1"]));
     let gone =
-        "audit.c/recorder-0/2027q1: the log is not here; it had 101 entries, as the checkpoints that were given say";
+        "audit.c/recorder-0/2027q1: the log is not here; it had 101 entries, as the checkpoint that was given says";
     assert_eq!(faults(to.path(), &known), [gone]);
     let part = Part { shards: vec!["2025q1".parse().unwrap()], range: None };
     let told = verify(&Place::open(to.path()).unwrap(), &known, &part, &mut |_, _, _| {}).unwrap();
@@ -305,8 +339,8 @@ fn a_second_root_for_one_size_is_named_whoever_signed_it() {
     let told = faults(to.path(), &with(known.clone()));
     let roots = (signed(dir.path(), "2027q1"), signed_in(to.path(), "2027q1"));
     let expected = format!(
-        "audit.c/recorder-0/2027q1: two roots for one size: with 101 entries the root {} is signed too, as the checkpoints \
-         that were given say; here it is {}",
+        "audit.c/recorder-0/2027q1: two roots for one size: with 101 entries the root {} is signed too, as the checkpoint \
+             that was given says; here it is {}",
         root(roots.0.checkpoint()),
         root(roots.1.checkpoint())
     );
@@ -315,7 +349,7 @@ fn a_second_root_for_one_size_is_named_whoever_signed_it() {
     entries.push(entries[100].clone());
     write(&to.path().join("2027q1"), &signing_key(dir.path(), "2027q1"), &entries);
     let rewritten = "audit.c/recorder-0/2027q1: the log was rewritten: its first 101 entries are not those it had with 101 \
-                     entries, as the checkpoints that were given say";
+                     entries, as the checkpoint that was given says";
     assert_eq!(faults(to.path(), &with(known)), [rewritten]);
 }
 
@@ -370,7 +404,7 @@ fn a_forged_checkpoint_is_named_wherever_it_is() {
     let to = exported(&dir);
     fs::write(to.path().join("2026q4/witnessed"), &forged).unwrap();
     let line = format!(
-        "{ORIGIN}: the witnessed checkpoint, as the witnessed checkpoint beside it says, is not signed by the log: not signed \
+        "{ORIGIN}: the witnessed checkpoint beside it is not signed by the log: not signed \
          by this key"
     );
     assert_eq!(faults(to.path(), &alone()), [line]);

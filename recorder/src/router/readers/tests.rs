@@ -241,6 +241,21 @@ async fn two_are_answered_at_once_and_one_more_is_told_so() {
     assert_eq!(house.reads().len(), 1, "what was not answered is not recorded as read");
 }
 
+#[tokio::test]
+async fn without_an_apiserver_nobody_is_answered() {
+    let house = house().await;
+    let service = tower::service_fn(|_: axum::http::Request<kube::client::Body>| async {
+        Err::<axum::http::Response<kube::client::Body>, _>(std::io::Error::other("away"))
+    });
+    let logs = Logs::look(house.dir.path()).unwrap();
+    let router = super::router(house.journal.clone(), logs, Client::new(service, "default"));
+    let house = House { router, ..house };
+    for path in PATHS {
+        assert_eq!(house.ask(Some("auditor"), path).await.0, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+    assert_eq!(house.reads(), []);
+}
+
 #[test]
 fn who_reads_is_told_as_the_webhook_tells_who_asks() {
     assert!(matches!(Requester::of("system:serviceaccount:acme:tenant"), Requester::ServiceAccount(_)));
