@@ -140,6 +140,55 @@ fn one(
     Ok(Exported { origin, size, witnessed, written, at: at.to_owned() })
 }
 
+/// The same files as one tar archive, for who reaches the disk by a pipe alone: `checkpoint` of each log behind what it is
+/// about. Blocks on the disk.
+///
+/// # Errors
+/// [`ExportError`]; what was written until then is no whole archive.
+pub fn archive(
+    place: &Place,
+    to: &mut dyn io::Write,
+    shards: &[Shard],
+    progress: &mut dyn FnMut(Shard, u64, u64),
+) -> Result<(), ExportError> {
+    let disk = |source| ExportError::Disk { path: PathBuf::from("-"), source };
+    let mut archive = tar::Builder::new(to);
+    let all = place.shards();
+    if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
+        return Err(ExportError::Unknown(*unknown));
+    }
+    for &shard in all.iter().filter(|shard| shards.is_empty() || shards.contains(shard)) {
+        let store = place.store(shard);
+        let lacks = |path: &str| ExportError::Incomplete { shard, path: path.to_owned() };
+        let witnessed = note(&*store, "witnessed").map_err(disk)?;
+        let newest = note(&*store, "checkpoint").map_err(disk)?.ok_or_else(|| lacks("checkpoint"))?;
+        let key = text(&*store, "vkey").map_err(disk)?.ok_or_else(|| lacks("vkey"))?;
+        let size = newest.checkpoint().size;
+        let bundles = (0..size.div_ceil(TILE_WIDTH)).map(|bundle| {
+            let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
+            entries_path(bundle, u16::try_from(width).unwrap_or(256))
+        });
+        let paths: Vec<String> = bundles.chain(tiles_of(size).map(|tile| tile.path())).collect();
+        let mut put = |path: &str, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, format!("{shard}/{path}"), content)
+        };
+        for (done, path) in paths.iter().enumerate() {
+            let content = store.read(path).map_err(disk)?.ok_or_else(|| lacks(path))?;
+            put(path, &content).map_err(disk)?;
+            progress(shard, done as u64 + 1, paths.len() as u64);
+        }
+        put("vkey", key.as_bytes()).map_err(disk)?;
+        if let Some(note) = witnessed.filter(|note| note.checkpoint().size <= size) {
+            put("witnessed", note.text().as_bytes()).map_err(disk)?;
+        }
+        put("checkpoint", newest.text().as_bytes()).map_err(disk)?;
+    }
+    archive.finish().map_err(disk)
+}
+
 /// Whether what was copied before is contained in this log. Two that contradict each other are evidence, which one must not
 /// lose by copying once more.
 fn continues(store: &dyn Store, newest: &SignedCheckpoint, at: &Path) -> Result<(), ExportError> {
@@ -182,6 +231,22 @@ mod tests {
         }
         all.sort();
         all
+    }
+
+    #[test]
+    fn an_archive_has_the_files_of_a_copy() {
+        let (from, to, unpacked) = (TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap());
+        segment(from.path(), 1..601, T0);
+        grow(from.path(), 601, Vec::new());
+        copy(&from, &to).unwrap();
+        let mut bytes = Vec::new();
+        archive(&Place::open(from.path()).unwrap(), &mut bytes, &[], &mut |_, _, _| {}).unwrap();
+        tar::Archive::new(&bytes[..]).unpack(unpacked.path()).unwrap();
+        let relative = |dir: &TempDir| -> Vec<(PathBuf, Vec<u8>)> {
+            let all = files(dir.path()).into_iter();
+            all.map(|path| (path.strip_prefix(dir.path()).unwrap().to_owned(), fs::read(path).unwrap())).collect()
+        };
+        assert_eq!(relative(&unpacked), relative(&to));
     }
 
     #[test]

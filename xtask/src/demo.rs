@@ -10,6 +10,7 @@ mod leaks;
 mod outside;
 mod place;
 mod portal;
+mod record;
 mod rotation;
 mod work;
 
@@ -118,6 +119,7 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         steps.step("Restored: every replica serves", || incident::restore(&place, contained))?;
         steps.step("The incident is closed, with its remedy", || rotation::close(&place))?;
         steps.step("The journal lists it all", || work::journal(kubectl))?;
+        steps.step("The record is verified, by us and by tessera's fsck", || record::verify(&place))?;
         steps.step("Amazon's credentials looked for everywhere: none", || leaks::look(&place, &amazon))?;
         figures.lwa_calls = Some(steps.step("What Amazon saw", || work::amazon_calls(kubectl))?);
         figures.versions = versions(kubectl)?;

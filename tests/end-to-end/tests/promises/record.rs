@@ -269,7 +269,8 @@ fn promise_5_all_six_families_are_recorded_each_before_it_takes_effect() {
     let token = tenant.agent_token();
     used(&tenant, &token, 1);
     house.gateway(0).call(&token).orders("A2Q3Y263D00KWC").is_refused(403, "MarketplaceNotInScope");
-    assert_eq!(house.gateway(0).call(&token).get("/orders/v0/orders/000-0000000-0000000").status, 404);
+    // Amazon wants to know since when.
+    assert_eq!(house.gateway(0).call(&token).get(&format!("/orders/v0/orders?MarketplaceIds={US}")).status, 400);
     let _member = house.signed_in(&tenant.member(crds::Role::Owner));
     let seen = |class: u64, message: &str| {
         eventually(&format!("{class}: {message}"), || {
