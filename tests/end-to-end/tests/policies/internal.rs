@@ -77,10 +77,11 @@ fn only_the_operator_writes_what_is_known_of_logs_and_who_may_restore_a_backup_e
     for user in forger {
         place.refused(user, &["create", "-f", "-"], Some(&map("b")), why);
     }
-    place.done(&role("operator"), &["create", "-f", "-"], Some(&map("a")));
+    place.done(GITOPS, &["create", "-f", "-"], Some(&map("a")));
+    place.done(&role("operator"), &[&["annotate"], &object[..], &["a=b"]].concat(), None);
     for user in forger {
         place.refused(user, &["replace", "-f", "-"], Some(&map("b")), why);
-        place.refused(user, &[&["annotate"], &object[..], &["a=b"]].concat(), None, why);
+        place.refused(user, &[&["annotate"], &object[..], &["c=d"]].concat(), None, why);
         place.refused(user, &[&["delete"], &object[..]].concat(), None, why);
     }
     // Any other ConfigMap there is none of its business.
