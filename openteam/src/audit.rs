@@ -38,7 +38,7 @@ impl Directory {
 /// What to do with the record.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    Query(query::Arguments),
+    Query(Box<query::Arguments>),
     Verify(verify::Arguments),
     Export(export::Arguments),
     Receipt(receipt::Arguments),

@@ -1,6 +1,10 @@
 //! `openteam audit verify`: whether the logs of a recorder are whole. Needs no cluster.
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use audit::log::Receipt;
@@ -77,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(code(report.verdict()))
 }
 
-fn one(arguments: &Arguments, receipt: &PathBuf, record: &PathBuf) -> anyhow::Result<ExitCode> {
+fn one(arguments: &Arguments, receipt: &Path, record: &Path) -> anyhow::Result<ExitCode> {
     let expected = arguments.given.expected()?;
     let parsed = Receipt::parse(&read(receipt)?).with_context(|| receipt.display().to_string())?;
     let leaf = std::fs::read(record).with_context(|| format!("{} cannot be read", record.display()))?;
