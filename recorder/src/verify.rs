@@ -44,7 +44,8 @@ impl Expected {
     }
 
     /// The key of a log, as somebody else than the log says.
-    pub(crate) fn key(&self, origin: &str) -> Option<&VerifyingKey> {
+    #[must_use]
+    pub fn key(&self, origin: &str) -> Option<&VerifyingKey> {
         let given = self.keys.iter().find(|key| key.name() == origin);
         given.or_else(|| self.entry(origin).map(|entry| &entry.key))
     }

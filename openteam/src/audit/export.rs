@@ -41,8 +41,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     if arguments.to.as_os_str() == "-" {
         let mut out = std::io::stdout().lock();
-        return archive(&place, &mut out, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"))
-            .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
+        return archive(&place, &mut out, &arguments.log, &mut |shard, done, of| {
+            progress.tell(shard, done, of, "files")
+        })
+        .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
     }
     let done =
         export(&place, &arguments.to, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"));

@@ -63,8 +63,8 @@ impl Arguments {
 /// The lines of the records that are wanted, oldest first.
 pub(crate) async fn ask(at: &Arguments, query: &Query, limit: Option<usize>) -> anyhow::Result<Vec<String>> {
     let mut url = at.url.clone().context("--url is missing")?;
-    if let (Some(address), None) = (at.connect, url.port()) {
-        // The port of an address to connect to counts only where the URL has none.
+    if let Some(address) = at.connect {
+        // The client takes the port of the URL, whatever address its name is resolved to.
         url.set_port(Some(address.port())).map_err(|()| anyhow!("--url has no host"))?;
     }
     let client = at.client(&url)?;

@@ -91,6 +91,9 @@ fn one(arguments: &Arguments, receipt: &Path, record: &Path) -> anyhow::Result<E
         None => None,
     };
     let signed = parsed.checkpoint.checkpoint();
+    if own.is_none() && expected.key(&signed.origin).is_none() {
+        bail!("nothing says which key {} signs with; give --key or --checkpoints", signed.origin);
+    }
     let mut value = json!({ "origin": signed.origin, "size": signed.size, "index": parsed.index });
     let (verdict, text) = match check_receipt(&parsed, &leaf, &expected, own.as_ref()) {
         Ok(verdict) => {
