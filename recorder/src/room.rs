@@ -1,6 +1,6 @@
 //! Who may still write when the disk fills: nobody alone takes what all need.
 //!
-//! - Of the last [`RESERVE`] of the disk nothing is given to what grants something: what contains, what is about incidents, what
+//! - Of the last tenth of the disk, a GiB at most, nothing is given to what grants something: what contains, what is about incidents, what
 //!   happens to OpenTeam itself, and the outcome of what was granted before go on.
 //! - A Team has a share of what is free above that: [`SHARE`] of it a day. Beyond, its calls are refused, and nobody else's.
 
@@ -13,8 +13,10 @@ use std::{
 
 use serde::Deserialize;
 
-/// One part in so many.
-pub(crate) const RESERVE: u64 = 10;
+/// One part of the disk in so many is kept.
+const RESERVE: u64 = 10;
+/// The most that is: beyond it a larger disk, which others may write to as well, gains nothing by a larger reserve.
+const MOST_RESERVED: u64 = 1 << 30;
 /// One part in so many.
 const SHARE: u64 = 4;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -55,7 +57,7 @@ impl Space {
 
     /// Bytes that may be granted with.
     fn above_reserve(self) -> u64 {
-        self.free.saturating_sub(self.size / RESERVE)
+        self.free.saturating_sub((self.size / RESERVE).min(MOST_RESERVED))
     }
 }
 
@@ -246,6 +248,9 @@ mod tests {
         let just_above = room(Space { free: GIB + GIB / 10, size: 10 * GIB });
         assert_eq!(admit(&just_above, &[call("a")], now), Ok(()));
         assert_eq!(just_above.to_tell(now), None);
+        // Of a disk that others fill too.
+        let large = room(Space { free: 2 * GIB, size: 1000 * GIB });
+        assert_eq!(admit(&large, &[call("a")], now), Ok(()));
     }
 
     #[test]

@@ -11,10 +11,13 @@ use std::{
 
 use anyhow::{Context, ensure};
 use audit::{
-    Checked, Name, Origin, Peer, Role,
+    Checked, Name, ObjectName, Origin, Peer, Role,
     log::{Options, Store, tiles_of},
 };
-use recorder::{Journal, Keeper, Logs, Outside};
+use recorder::{
+    Journal, Keeper, Logs, Outside,
+    query::{Format, Query},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
@@ -24,6 +27,11 @@ use crate::shell;
 const MEASURE: Duration = Duration::from_secs(5);
 /// Leaves of the log that is verified.
 const LEAVES: u64 = 400_000;
+/// Events that are looked through, and the connections they are of.
+const EVENTS: u64 = 10_000_000;
+const CONNECTIONS: u64 = 1_000;
+/// When the first was stored, in milliseconds since 1970.
+const BEGAN: i64 = 1_780_000_000_000;
 /// A year at one event a second.
 const YEAR: f64 = 365.0 * 86_400.0;
 /// Two events of one call, as a gateway writes them.
@@ -66,7 +74,8 @@ async fn all(report: &mut Report, place: &Path) -> anyhow::Result<()> {
             (None, _) => report.figure(rate, found.rate),
         }
     }
-    log(report, place).await
+    log(report, place).await?;
+    query(report, place).await
 }
 
 /// How often this disk can sync an event's worth of bytes, a second.
@@ -171,6 +180,62 @@ async fn log(report: &mut Report, place: &Path) -> anyhow::Result<()> {
     }
     report.figure("verified_leaves_per_second", LEAVES as f64 / ours);
     report.at_least("verify_speed_against_fsck", theirs / ours, 1.0);
+    Ok(())
+}
+
+/// One connection's day among ten million events, one a second, of a thousand connections; the file system's cache is emptied
+/// before, where one may.
+async fn query(report: &mut Report, place: &Path) -> anyhow::Result<()> {
+    eprintln!("a record of {EVENTS} events");
+    let dir = place.join("query");
+    std::fs::create_dir_all(&dir)?;
+    // As a recorder would have written them over these months: its clock cannot be asked to.
+    let line = event_lines()?.remove(1);
+    let (mut segment, mut first, mut opened) = (Vec::new(), 1, 0);
+    for number in 1..=EVENTS {
+        let sequence = number + opened;
+        let name = format!("\"seller-{:03}\"", number % CONNECTIONS);
+        let event = line
+            .replace("\"acme-na\"", &name)
+            .replace("01950000-0000-7000-8000-000000000000", &format!("01950000-0000-7000-8000-{sequence:012x}"))
+            .replace("01950000-0000-7000-8000-000000000009", &format!("01950000-0000-7000-9000-{:012x}", sequence / 2));
+        let time = BEGAN + i64::try_from(number)? * 1000;
+        let payload = format!(
+            r#"{{"writer":{{"role":"gateway","pod":"openteam-gateway-0"}},"time":{time},"sequence":{sequence},"event":{event}}}"#
+        );
+        segment.extend_from_slice(&u32::try_from(payload.len())?.to_be_bytes());
+        segment.extend_from_slice(&crc32fast::hash(payload.as_bytes()).to_be_bytes());
+        segment.extend_from_slice(payload.as_bytes());
+        if segment.len() > 64 * 1024 * 1024 || number == EVENTS {
+            std::fs::write(dir.join(format!("journal-{first:020}.otj")), &segment)?;
+            segment.clear();
+            // The first time it records that it opened its log.
+            opened = 1;
+            first = sequence + 1 + u64::from(first == 1);
+            // What is in bundles is deleted from the journal, so that the disk needs not hold all of it twice.
+            let (journal, ended, keeping) = open(&dir).await?;
+            ended.cancel();
+            keeping.await?;
+            drop(journal);
+        }
+    }
+    rustix::fs::sync();
+    let emptied = std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
+    let day = BEGAN + 40 * 86_400_000;
+    let query = Query {
+        connection: Some(ObjectName::parse("acme", "seller-007")?),
+        since: Some(jiff::Timestamp::from_millisecond(day)?),
+        until: Some(jiff::Timestamp::from_millisecond(day + 86_400_000)?),
+        ..Query::default()
+    };
+    let options = recorder::query::Options { format: Format::Json, limit: None };
+    let mut out = Vec::new();
+    let begun = Instant::now();
+    let answered = recorder::query::print(&dir, &query, options, &mut out, &mut || false)?;
+    let took = begun.elapsed().as_secs_f64();
+    ensure!(answered.records.abs_diff(86_400 / CONNECTIONS) <= 1, "{} records were found", answered.records);
+    report.figure("query_cache_emptied", f64::from(u8::from(emptied)));
+    report.at_most("query_seconds_of_a_day_among_10_million", took, 1.0);
     Ok(())
 }
 
