@@ -6,6 +6,7 @@
 
 mod activity;
 mod backwards;
+mod detect;
 mod extract;
 mod frame;
 mod journal;

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use care::Care;
 pub(crate) use care::outside;
 pub(crate) use files::{begins, shards, times};
-pub(crate) use follow::Stamp;
+pub(crate) use follow::{Follower, Stamp, Stopped};
 pub use live::{Live, Logs, Reading};
 pub use shard::{NotAShard, Shard};
 
