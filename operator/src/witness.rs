@@ -3,6 +3,7 @@
 //!
 //! It asks; nobody calls it. What it publishes changes once a minute at most.
 
+mod alarms;
 mod remote;
 
 use std::{sync::Arc, time::Duration};
@@ -24,8 +25,11 @@ use seal::Keyset;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use uuid::Uuid;
 
 pub(crate) use remote::Remote;
+
+use alarms::Alarms;
 
 /// Between looks at the recorders.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -112,6 +116,7 @@ pub(crate) async fn run(witness: Witness, shutdown: CancellationToken) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut written: Option<Timestamp> = None;
+    let mut alarms = Alarms::new(Timestamp::now());
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -121,7 +126,7 @@ pub(crate) async fn run(witness: Witness, shutdown: CancellationToken) {
         if !rested {
             continue;
         }
-        match witness.look().await {
+        match witness.look(&mut alarms).await {
             Ok(true) => written = Some(Timestamp::now()),
             Ok(false) => {}
             Err(error) => tracing::warn!(error = chain(&error), "logs are not witnessed"),
@@ -131,7 +136,7 @@ pub(crate) async fn run(witness: Witness, shutdown: CancellationToken) {
 
 impl Witness {
     /// Cosigns what is new; whether that was anything.
-    async fn look(&self) -> Result<bool, WitnessError> {
+    async fn look(&self, alarms: &mut Alarms) -> Result<bool, WitnessError> {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let api = |error| WitnessError::Checkpoints(CheckpointsError::Api(Box::new(error)));
         let mut map = maps.get_opt(NAME).await.map_err(api)?.ok_or(CheckpointsError::Absent)?;
@@ -146,10 +151,12 @@ impl Witness {
             let logs = match remote.logs().await {
                 Ok(logs) => logs,
                 Err(why) => {
+                    self.alarm(alarms.unseen(pod, Uuid::now_v7(), Timestamp::now()));
                     failure = Some(WitnessError::Recorder(pod.clone(), why));
                     continue;
                 }
             };
+            let mut is_seen = true;
             for log in logs {
                 match self.one(pod, &log, &remote, &known).await {
                     Ok(None) => {}
@@ -157,9 +164,14 @@ impl Witness {
                         known.logs.insert(name(pod, &log.shard), witnessed.clone());
                         fresh.push((remote.clone(), log.shard, witnessed));
                     }
-                    Err(error) => failure = Some(self.told(error)),
+                    Err(error) => {
+                        is_seen = false;
+                        failure = Some(self.told(error, alarms));
+                    }
                 }
             }
+            let now = Timestamp::now();
+            self.alarm(if is_seen { alarms.seen(pod, now) } else { alarms.unseen(pod, Uuid::now_v7(), now) });
         }
         let wanted = known.data();
         let changed = wanted != data;
@@ -217,10 +229,17 @@ impl Witness {
         Ok(Some(Witnessed { note: cosigned, key }))
     }
 
+    fn alarm(&self, detection: Option<audit::Detection>) {
+        if let Some(detection) = detection {
+            self.recorder.record_later(detection);
+        }
+    }
+
     /// Says what is wrong with a log, once more at each look.
-    fn told(&self, error: WitnessError) -> WitnessError {
-        if let WitnessError::Refused { why, .. } = &error {
+    fn told(&self, error: WitnessError, alarms: &mut Alarms) -> WitnessError {
+        if let WitnessError::Refused { pod, log, why } = &error {
             self.metrics.refusals.inc();
+            self.alarm(alarms.contradicted(pod, log, Uuid::now_v7(), Timestamp::now()));
             let reason = match why {
                 Refusal::RolledBack { .. } => "WitnessedLogRolledBack",
                 Refusal::OtherKey => "WitnessedLogKeyChanged",

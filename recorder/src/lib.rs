@@ -7,6 +7,7 @@
 
 mod activity;
 mod backwards;
+mod detect;
 pub mod export;
 mod extract;
 mod frame;

@@ -14,7 +14,12 @@ use process::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf, log::outside, metrics, readers, router};
+use crate::{
+    AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf,
+    detect::{Detections, Watch},
+    log::outside,
+    metrics, readers, router,
+};
 
 /// Keeps what all roles record.
 #[derive(Args, Clone, Debug)]
@@ -72,6 +77,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let journal = Journal::open(&arguments.dir, origin)?;
     let shelf = Shelf::open(&arguments.dir).map_err(|error| RunError::Shelf(arguments.dir.clone(), error))?;
     metrics::publish(&journal, &process.metrics);
+    let detections = Detections::register(&process.metrics);
     let listener =
         TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
 
@@ -129,6 +135,14 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         namespace: process.namespace.clone(),
     };
     let caring = care.run(log_ended.clone());
+    let watch = Watch {
+        journal: journal.clone(),
+        staleness_limit: process.settings.staleness_limit,
+        detections,
+        client: process.client.clone(),
+        namespace: process.namespace.clone(),
+    };
+    let watching = watch.run(log_ended.clone());
     let keeping = tokio::spawn(keeper.run(log_ended.clone()));
     // Only the first value counts, and there is no other.
     let _ = certified.set(());
@@ -137,6 +151,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         _ = async { tokio::join!(serving, serving_readers) } => Ok(()),
         ended = &mut probes => Err(ended_probes(ended)),
         () = caring => Err(RunError::Ended("the care of the logs")),
+        () = watching => Err(RunError::Ended("the watch for what needs a look")),
         () = certificate.keep_renewed() => Err(RunError::Ended("the renewal of the certificate")),
     };
     if let Err(error) = journal.record(Lifecycle::Stopped).await {

@@ -99,13 +99,13 @@ catalog! {
         when "A known caller came from a network that it never came from before.";
     TokenUsedAfterContainment: DetectionFinding [1, 2, 3] High "token used after containment" by [Operator, Recorder]
         with ["writer"]
-        when "What was contained, revoked or rotated was tried again.";
+        when "A call was granted although what it used had been contained for longer than gateways take to see it.";
     RefreshFailures: DetectionFinding [1, 2, 3] Medium "refreshes fail" by [Operator, Recorder] with ["writer"]
         when "Login with Amazon refused a connection's credential again and again.";
     UnusualVolume: DetectionFinding [1, 2, 3] Medium "unusual volume" by [Operator, Recorder] with ["writer"]
-        when "A caller made far more calls than usual.";
+        when "A connection was called far more than in any hour of the week before.";
     RecorderSilent: DetectionFinding [1, 2, 3] High "recorder silent" by [Operator, Recorder] with ["writer"]
-        when "A recorder's log did not grow, not even by its own heartbeat.";
+        when "A recorder's logs could not be witnessed for ten minutes.";
     WriterGap: DetectionFinding [1, 2, 3] High "gap in a writer's sequence" by [Operator, Recorder] with ["writer"]
         when "Numbers of a writer's `metadata.sequence` are in no log.";
     SignInAttack: DetectionFinding [1, 2, 3] Medium "attack on sign-in" by [Operator, Recorder] with ["writer"]

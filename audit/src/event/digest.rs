@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// What is left of a value in the record: `hmac-sha256:<hex>`, or `sha256:<hex>` of one nobody can guess.
 ///
-/// There is no constructor that takes the text of a digest, so nothing else can be passed off as one.
+/// Only [`Digest::repeated`] takes the text of a digest, and nothing but the form that a digest has.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
@@ -20,6 +20,15 @@ impl Digest {
     /// [`DigestKey::digest`].
     pub fn of_unguessable(value: &[u8]) -> Self {
         Self(format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(value))))
+    }
+
+    /// A digest that stands in an event already, to say in another whom that was about: `hmac-sha256:` or `sha256:` and 64
+    /// hexadecimal digits, in lower case.
+    #[must_use]
+    pub fn repeated(text: &str) -> Option<Self> {
+        let (_, hex) = text.split_once(':').filter(|(by, _)| ["hmac-sha256", "sha256"].contains(by))?;
+        let is_hex = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_hex.then(|| Self(text.to_owned()))
     }
 
     /// The digest as it stands in events.
@@ -92,6 +101,18 @@ mod tests {
         let digest = key.email(" Ann@Example.com ");
         assert_eq!(digest, key.email("ann@example.com"));
         assert!(!format!("{digest:?}").to_lowercase().contains("ann"));
+    }
+
+    #[test]
+    fn only_a_digest_is_repeated() {
+        for digest in [DigestKey::new([1; 32]).email("ann@example.com"), Digest::of_unguessable(b"token")] {
+            assert_eq!(Digest::repeated(digest.as_str()), Some(digest));
+        }
+        let hex = "0".repeat(64);
+        for other in ["", "ann@example.com", "sha256:", &hex, &format!("md5:{hex}"), &format!("sha256:{hex}0")] {
+            assert_eq!(Digest::repeated(other), None, "{other}");
+        }
+        assert_eq!(Digest::repeated(&format!("sha256:{}G", &hex[1..])), None);
     }
 
     #[test]

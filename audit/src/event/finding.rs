@@ -19,17 +19,17 @@ pub(super) const MOST_LOGS: usize = 32;
 pub enum DetectionKind {
     /// Far more calls were refused than usual.
     BurstOfRefusals,
-    /// Somebody used a connection for the first time.
+    /// Somebody used a connection for the first time that others have used for long.
     NewSubject,
     /// A known caller came from a new network.
     NewNetwork,
-    /// What was contained, revoked or rotated was tried again.
+    /// A call was granted although what it used is contained.
     TokenUsedAfterContainment,
     /// Login with Amazon refuses a connection again and again.
     RefreshFailures,
-    /// A caller made far more calls than usual.
+    /// A connection is called far more than usual.
     UnusualVolume,
-    /// A recorder's log does not grow.
+    /// A recorder's logs cannot be witnessed.
     RecorderSilent,
     /// Numbers of a writer are in no log.
     WriterGap,
@@ -54,7 +54,9 @@ impl DetectionKind {
         Self::LogContradicted,
     ];
 
-    const fn name(self) -> EventName {
+    /// The event that tells of it.
+    #[must_use]
+    pub const fn name(self) -> EventName {
         match self {
             Self::BurstOfRefusals => EventName::BurstOfRefusals,
             Self::NewSubject => EventName::NewSubject,
