@@ -129,7 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let care = Care {
         journal: journal.clone(),
         logs: keeper.logs(),
-        storage: storage(&process).await,
+        storage: storage(&process, &journal).await,
         retention: process.settings.retention,
         client: process.client.clone(),
         namespace: process.namespace.clone(),
@@ -165,8 +165,10 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
 }
 
 /// The place that logs are copied to. One that cannot be used is told and alarms by its metric; recording goes on.
-async fn storage(process: &Process) -> Option<Storage> {
+async fn storage(process: &Process, journal: &Journal) -> Option<Storage> {
     let url = process.settings.audit_url.clone()?;
+    // From here on an alert waits for a copy.
+    journal.metrics().log_copied.set(jiff::Timestamp::now().as_second());
     // A directory is made, which blocks on its disk.
     match tokio::task::spawn_blocking(move || Storage::open(&url)).await {
         Ok(Ok(storage)) => Some(storage),
