@@ -48,7 +48,7 @@ pub(crate) async fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Query(arguments) => query::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments),
-        Command::Export(arguments) => export::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Export(arguments) => export::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Receipt(arguments) => receipt::run(arguments).map(|()| ExitCode::SUCCESS),
     }
 }

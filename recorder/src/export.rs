@@ -6,6 +6,7 @@ use std::{
 };
 
 use audit::log::{SignedCheckpoint, Store, TILE_WIDTH, entries, entries_path, forgotten, tiles_of};
+use process::storage::{Storage, StorageError};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -54,6 +55,9 @@ pub enum ExportError {
         /// Under its prefix.
         path: String,
     },
+    /// The place outside refused, or has something else under a name.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// There is a copy already, of another log or of what this one does not contain. Nothing of it is overwritten.
     #[error("{at} holds a copy that this log does not continue: {why}")]
     Contradicts {
@@ -153,40 +157,96 @@ pub fn archive(
 ) -> Result<(), ExportError> {
     let disk = |source| ExportError::Disk { path: PathBuf::from("-"), source };
     let mut archive = tar::Builder::new(to);
-    let all = place.shards();
-    if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
-        return Err(ExportError::Unknown(*unknown));
-    }
-    for &shard in all.iter().filter(|shard| shards.is_empty() || shards.contains(shard)) {
-        let store = place.store(shard);
-        let lacks = |path: &str| ExportError::Incomplete { shard, path: path.to_owned() };
-        let witnessed = note(&*store, "witnessed").map_err(disk)?;
-        let newest = note(&*store, "checkpoint").map_err(disk)?.ok_or_else(|| lacks("checkpoint"))?;
-        let key = text(&*store, "vkey").map_err(disk)?.ok_or_else(|| lacks("vkey"))?;
-        let size = newest.checkpoint().size;
-        let bundles = (0..size.div_ceil(TILE_WIDTH)).map(|bundle| {
-            let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
-            entries_path(bundle, u16::try_from(width).unwrap_or(256))
-        });
-        let paths: Vec<String> = bundles.chain(tiles_of(size).map(|tile| tile.path())).collect();
+    for whole in wanted(place, shards)? {
         let mut put = |path: &str, content: &[u8]| {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
-            archive.append_data(&mut header, format!("{shard}/{path}"), content)
+            archive.append_data(&mut header, format!("{}/{path}", whole.shard), content).map_err(disk)
         };
-        for (done, path) in paths.iter().enumerate() {
-            let content = store.read(path).map_err(disk)?.ok_or_else(|| lacks(path))?;
-            put(path, &content).map_err(disk)?;
-            progress(shard, done as u64 + 1, paths.len() as u64);
+        for (done, path) in whole.fixed.iter().enumerate() {
+            put(path, &whole.read(path)?)?;
+            progress(whole.shard, done as u64 + 1, whole.fixed.len() as u64);
         }
-        put("vkey", key.as_bytes()).map_err(disk)?;
-        if let Some(note) = witnessed.filter(|note| note.checkpoint().size <= size) {
-            put("witnessed", note.text().as_bytes()).map_err(disk)?;
-        }
-        put("checkpoint", newest.text().as_bytes()).map_err(disk)?;
+        whole.last.iter().try_for_each(|(name, content)| put(name, content.as_bytes()))?;
     }
     archive.finish().map_err(disk)
+}
+
+/// The same files to a place outside: those that never change once and overwriting nothing, `checkpoint` last and in the place of an
+/// older one.
+///
+/// # Errors
+/// [`ExportError`]; what was put before is of use, and the same call goes on from there.
+pub async fn upload(
+    place: &Place,
+    storage: &Storage,
+    shards: &[Shard],
+    progress: &mut dyn FnMut(Shard, u64, u64),
+) -> Result<(), ExportError> {
+    for whole in wanted(place, shards)? {
+        let at = |path: &str| format!("{}/{path}", whole.shard);
+        for (done, path) in whole.fixed.iter().enumerate() {
+            storage.put_new(&at(path), &whole.read(path)?).await?;
+            progress(whole.shard, done as u64 + 1, whole.fixed.len() as u64);
+        }
+        for (name, content) in &whole.last {
+            match *name {
+                "vkey" => storage.put_new(&at(name), content.as_bytes()).await?,
+                _ => storage.put(&at(name), content.as_bytes()).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files of one log.
+struct Whole {
+    shard: Shard,
+    store: Box<dyn Store>,
+    /// Those that never change.
+    fixed: Vec<String>,
+    /// Names and contents of the others, `checkpoint` last.
+    last: Vec<(&'static str, String)>,
+}
+
+impl Whole {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ExportError> {
+        let disk = |source| ExportError::Disk { path: PathBuf::from(path), source };
+        let lacks = || ExportError::Incomplete { shard: self.shard, path: path.to_owned() };
+        self.store.read(path).map_err(disk)?.ok_or_else(lacks)
+    }
+}
+
+fn wanted(place: &Place, shards: &[Shard]) -> Result<Vec<Whole>, ExportError> {
+    let all = place.shards();
+    if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
+        return Err(ExportError::Unknown(*unknown));
+    }
+    let chosen = all.iter().filter(|shard| shards.is_empty() || shards.contains(shard));
+    chosen.map(|shard| files(place, *shard)).collect()
+}
+
+fn files(place: &Place, shard: Shard) -> Result<Whole, ExportError> {
+    let store = place.store(shard);
+    let disk = |source| ExportError::Disk { path: PathBuf::from(shard.to_string()), source };
+    let lacks = |path: &str| ExportError::Incomplete { shard, path: path.to_owned() };
+    // First the older one: a checkpoint that is signed meanwhile covers it.
+    let witnessed = note(&*store, "witnessed").map_err(disk)?;
+    let newest = note(&*store, "checkpoint").map_err(disk)?.ok_or_else(|| lacks("checkpoint"))?;
+    let key = text(&*store, "vkey").map_err(disk)?.ok_or_else(|| lacks("vkey"))?;
+    let size = newest.checkpoint().size;
+    let bundles = (0..size.div_ceil(TILE_WIDTH)).map(|bundle| {
+        let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
+        entries_path(bundle, u16::try_from(width).unwrap_or(256))
+    });
+    let fixed = bundles.chain(tiles_of(size).map(|tile| tile.path())).collect();
+    let mut last = vec![("vkey", key)];
+    last.extend(
+        witnessed.filter(|note| note.checkpoint().size <= size).map(|note| ("witnessed", note.text().to_owned())),
+    );
+    last.push(("checkpoint", newest.text().to_owned()));
+    Ok(Whole { shard, store, fixed, last })
 }
 
 /// Whether what was copied before is contained in this log. Two that contradict each other are evidence, which one must not

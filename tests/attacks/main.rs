@@ -9,6 +9,7 @@ mod handout;
 mod paths;
 mod rotated;
 mod slow;
+mod record;
 mod tenants;
 mod through;
 mod tokens;

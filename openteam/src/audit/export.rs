@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use process::storage::Storage;
 use recorder::{
     Shard,
-    export::{archive, export},
+    export::{archive, export, upload},
 };
 
 use super::{Directory, Progress};
@@ -20,8 +21,9 @@ use crate::output::{Output, table};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Where to; - writes a tar archive to standard output
-    #[arg(long, value_name = "DIR")]
+    /// Where to: a directory, or s3://BUCKET/PATH with AWS_REGION, AWS_ACCESS_KEY_ID … in the environment; - writes a tar archive
+    /// to standard output
+    #[arg(long, value_name = "DIR|URL")]
     to: PathBuf,
 
     #[command(flatten)]
@@ -36,7 +38,7 @@ pub(crate) struct Arguments {
     output: Output,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let place = arguments.directory.open()?;
     let mut progress = Progress::new();
     if arguments.to.as_os_str() == "-" {
@@ -45,6 +47,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             progress.tell(shard, done, of, "files")
         })
         .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
+    }
+    if let Some(url) = arguments.to.to_str().and_then(|to| process::storage::parse(to).ok()) {
+        let storage = Storage::open(&url)?;
+        return upload(&place, &storage, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"))
+            .await
+            .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
     }
     let done =
         export(&place, &arguments.to, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"));

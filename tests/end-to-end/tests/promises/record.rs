@@ -263,6 +263,35 @@ fn promise_5_tools_that_are_not_ours_agree_about_an_exported_log() {
 }
 
 #[test]
+fn promise_5_a_bucket_keeps_what_was_exported_whatever_comes_later() {
+    let house = house();
+    let tenant = house.tenant("kept-outside");
+    used(&tenant, &tenant.agent_token(), 2);
+    let place = TempDir::new().unwrap();
+    let dir = copy(&house, place.path());
+    let environment = house.create_bucket("logs");
+    let export = || {
+        let mut command = Command::new(house.program());
+        command.args(["audit", "export", "--to", "s3://logs/openteam", "--dir"]).arg(&dir).envs(environment.clone());
+        command.output().unwrap()
+    };
+    let exported = export();
+    assert!(exported.status.success(), "{}", told(&exported));
+    let shard = newest(&dir).file_name().unwrap().to_str().unwrap().to_owned();
+    let at = |file: &str| format!("openteam/{shard}/{file}");
+    let note = String::from_utf8(house.object_in("logs", &at("checkpoint")).unwrap()).unwrap();
+    let note = SignedCheckpoint::parse(&note).unwrap();
+    let key = String::from_utf8(house.object_in("logs", &at("vkey")).unwrap()).unwrap();
+    note.verify(&key.trim().parse().unwrap()).unwrap();
+    assert!(export().status.success(), "once more is no harm");
+    let first = at(&entries_path(0, note.checkpoint().size.min(256) as u16));
+    house.put_into("logs", &first, b"something else");
+    let refused = export();
+    assert!(!refused.status.success() && told(&refused).contains("is there already and is something else"));
+    assert_eq!(house.object_in("logs", &first).unwrap(), b"something else");
+}
+
+#[test]
 fn promise_5_all_six_families_are_recorded_each_before_it_takes_effect() {
     let house = house();
     let tenant = house.tenant("families");
