@@ -1,5 +1,6 @@
 //! `openteam`: the roles and the commands, in one binary.
 
+mod audit;
 mod cluster;
 mod config;
 mod evidence;
@@ -9,6 +10,7 @@ mod keyset;
 mod manifest;
 mod output;
 mod respond;
+mod review;
 mod runtime_token;
 mod seal_command;
 
@@ -75,6 +77,12 @@ enum Command {
     },
     /// Print the records of a journal directory as JSON lines
     Journal(journal::Arguments),
+    /// The record: reviews of it
+    Audit {
+        /// What to do
+        #[command(subcommand)]
+        command: audit::Command,
+    },
     /// Evidence of incidents on a recorder's disk
     Evidence {
         /// What to do
@@ -118,6 +126,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Command::Keyset { command } => keyset::run(&command),
             Command::Config { command } => return Ok(config::run(&command).await),
             Command::Journal(arguments) => journal::run(&arguments),
+            Command::Audit { command } => return audit::run(&command).await,
             Command::Evidence { command } => evidence::run(&command),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "openteam", &mut std::io::stdout());

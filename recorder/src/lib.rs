@@ -7,6 +7,7 @@
 mod activity;
 mod backwards;
 mod detect;
+mod digest;
 mod extract;
 mod frame;
 mod journal;
