@@ -41,5 +41,5 @@ pub use receipt::{BadReceipt, NotAReceipt, Receipt};
 pub use source::{HashSource, Unread};
 pub use store::{Directory, MAX_FILE_BYTES, Store, StoredTiles};
 pub use tile::{NotATile, TILE_WIDTH, Tile, entries_path, parse_entries_path, tiles_of};
-pub use verify::{Options, Verified, verify};
+pub use verify::{Options, Verified, forgotten, verify};
 pub use witness::{AddCheckpoint, AddRefused, add_checkpoint};

@@ -5,6 +5,7 @@
 pub mod digest;
 pub mod logs;
 pub mod reading;
+pub mod records;
 
 use serde::{Deserialize, Serialize};
 

@@ -79,6 +79,14 @@ impl Gateway {
             .map_err(|stale| Denial::Unavailable { reason: "ViewNotCurrent", why: stale.to_string() })
     }
 
+    /// Counts a request that was refused before anyone looked who sent it.
+    pub(crate) fn turned_away(&self, from: IpAddr) -> impl Fn(Denial) -> Denial + '_ {
+        move |denial| {
+            self.refusals.count(from, denial.reason());
+            denial
+        }
+    }
+
     /// The verified caller of a request. A refusal is counted, as there is nobody to name.
     pub(crate) async fn known(&self, index: &Index, headers: &HeaderMap, from: IpAddr) -> Result<Known, Denial> {
         let verified = async {
@@ -94,12 +102,12 @@ impl Gateway {
 
     /// How every request for something of our own begins.
     pub(crate) async fn asking(&self, request: Request) -> Result<Asking, Denial> {
-        if request.method() != Method::GET {
-            return Err(Denial::BadRequest("the method must be GET"));
-        }
         let from = proxy::from(&request);
+        if request.method() != Method::GET {
+            return Err(self.turned_away(from)(Denial::BadRequest("the method must be GET")));
+        }
         let (parts, _) = request.into_parts();
-        let index = self.index()?;
+        let index = self.index().map_err(self.turned_away(from))?;
         let known = self.known(&index, &parts.headers, from).await?;
         Ok(Asking { from, index, known })
     }

@@ -23,6 +23,8 @@ mod status;
 mod stream;
 mod tokens;
 mod upstream;
+#[cfg(test)]
+mod walk;
 
 pub use arguments::Arguments;
 pub use run::{RunError, run, run_over};

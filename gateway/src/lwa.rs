@@ -81,28 +81,13 @@ pub(crate) async fn exchange(
     correlation: Correlation,
 ) -> Result<Response<Body>, LwaError> {
     let from = proxy::from(&request);
-    if request.method() != Method::POST {
-        return Err(LwaError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method must be POST"));
-    }
-    let form = read(request).await?;
-    match form.grant_type.as_deref() {
-        Some("refresh_token") => {}
-        Some(TOKEN_EXCHANGE) => {
-            let description = "token exchange (RFC 8693) is not served yet; use the grant type refresh_token";
-            return Err(LwaError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
-        }
-        Some(_) => {
-            return Err(LwaError::new(
-                StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                "The authorization grant type is not supported by the authorization server",
-            ));
-        }
-        None => return Err(missing("grant_type")),
-    }
-    let given = form.refresh_token.ok_or_else(|| missing("refresh_token"))?;
-    let index = gateway.index()?;
     let refused = |reason: &'static str| gateway.refusals.count(from, reason);
+    let turned_away = |error: LwaError| {
+        refused(error.reason);
+        error
+    };
+    let given = given(request).await.map_err(turned_away)?;
+    let index = gateway.index().map_err(LwaError::from).map_err(turned_away)?;
     let Some((connection, token)) = split(given.expose_secret()) else {
         refused("TokenInvalid");
         return Err(LwaError::invalid_grant(
@@ -132,6 +117,8 @@ pub(crate) async fn exchange(
     }
     let remaining = known.expires_at.map_or(LONGEST, |end| end.as_second() - now.as_second()).min(LONGEST);
     if remaining <= 0 {
+        let call = record::refused(intent, "TokenExpired", 400);
+        gateway.refusals.record(&known, from, "TokenExpired", call);
         return Err(LwaError::invalid_grant("TokenExpired", "The token in the refresh token has expired"));
     }
     let expires_at = Timestamp::from_second(now.as_second() + remaining).unwrap_or(now);
@@ -152,6 +139,30 @@ pub(crate) async fn exchange(
         refresh_token: given.expose_secret(),
     };
     Ok(no_store(Json(body).into_response()))
+}
+
+/// The refresh token that a request gives.
+async fn given(request: Request) -> Result<SecretString, LwaError> {
+    if request.method() != Method::POST {
+        return Err(LwaError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method must be POST"));
+    }
+    let form = read(request).await?;
+    match form.grant_type.as_deref() {
+        Some("refresh_token") => {}
+        Some(TOKEN_EXCHANGE) => {
+            let description = "token exchange (RFC 8693) is not served yet; use the grant type refresh_token";
+            return Err(LwaError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
+        }
+        Some(_) => {
+            return Err(LwaError::new(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "The authorization grant type is not supported by the authorization server",
+            ));
+        }
+        None => return Err(missing("grant_type")),
+    }
+    form.refresh_token.ok_or_else(|| missing("refresh_token"))
 }
 
 fn missing(parameter: &str) -> LwaError {

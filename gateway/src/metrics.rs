@@ -23,7 +23,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 4] = [Self::Token, Self::SpApi, Self::Connections, Self::Credential];
+    pub(crate) const ALL: [Self; 4] = [Self::Token, Self::SpApi, Self::Connections, Self::Credential];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -67,7 +67,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<Body>, Denial> {
     let from = from(&request);
     let (parts, body) = request.into_parts();
-    let index = gateway.index()?;
+    let index = gateway.index().map_err(gateway.turned_away(from))?;
     let known = gateway.known(&index, &parts.headers, from).await?;
     let (named, contradiction) = match connection(&known, &parts.headers) {
         Ok(named) => (named, None),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use access::Authorized;
-use amazon::{AccessToken, LwaError};
+use amazon::{AccessToken, LwaError, RetryCause};
 use audit::{Actor, Call, Correlation, Operation, Phase, Reason, Source};
 use crds::{AmazonConnection, AmazonRefusal, NamespacedReference};
 use jiff::Timestamp;
@@ -112,7 +112,26 @@ const fn refusal(error: &LwaError) -> Option<AmazonRefusal> {
 }
 
 fn lwa_reason(error: &LwaError) -> Reason {
-    Reason::new(refusal(error).map_or("AmazonUnreachable", AmazonRefusal::reason))
+    Reason::new(refusal(error).map_or(no_token(error).0, AmazonRefusal::reason))
+}
+
+/// Why Login with Amazon gave neither a token nor a refusal: a CamelCase word, and what the caller is told.
+const fn no_token(error: &LwaError) -> (&'static str, &'static str) {
+    match error {
+        LwaError::Retry(RetryCause::Nonsense(_)) => {
+            ("AmazonNonsense", "what Login with Amazon answered cannot be used; try again")
+        }
+        LwaError::Retry(RetryCause::Server(_)) => {
+            ("AmazonUnreachable", "Login with Amazon answered with an error of its own; try again")
+        }
+        LwaError::Retry(RetryCause::Throttled) => {
+            ("AmazonUnreachable", "Login with Amazon asks for fewer calls; try again")
+        }
+        LwaError::Retry(RetryCause::Timeout) => {
+            ("AmazonUnreachable", "Login with Amazon did not answer in time; try again")
+        }
+        _ => ("AmazonUnreachable", "Login with Amazon could not be reached; try again"),
+    }
 }
 
 /// What a caller is told when there is no token: what would help, nothing of how it failed inside.
@@ -120,11 +139,10 @@ fn token_denial(no_token: &NoToken) -> Denial {
     match &no_token.error {
         TokenError::Amazon(error) => match refusal(error) {
             Some(refusal) => Denial::Amazon(refusal),
-            None => Denial::Upstream {
-                reason: "AmazonUnreachable",
-                why: "Login with Amazon did not answer; try again",
-                retry_after: Some(no_token.retry_after()),
-            },
+            None => {
+                let (reason, why) = self::no_token(error);
+                Denial::Upstream { reason, why, retry_after: Some(no_token.retry_after()) }
+            }
         },
         TokenError::Credential(error) => credential_denial(error),
         TokenError::DeadOnArrival => dead_on_arrival(no_token.retry_after()),

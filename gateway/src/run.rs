@@ -219,8 +219,9 @@ type Answered = Result<Response<Body>, (&'static str, Response<Body>)>;
 async fn answer(gateway: &Arc<Gateway>, request: Request, correlation: Correlation) -> (Route, Answered) {
     let in_flight = gateway.counts.in_flight();
     let denied = |denial: Denial| (denial.reason(), denial.response(correlation.0));
+    let turned_away = gateway.turned_away(proxy::from(&request));
     if let Err(denial) = proxy::names_a_path(&request) {
-        return (Route::SpApi, Err(denied(denial)));
+        return (Route::SpApi, Err(denied(turned_away(denial))));
     }
     match request.uri().path() {
         path if path.eq_ignore_ascii_case(amazon::LWA_TOKEN_PATH) => {
@@ -235,7 +236,10 @@ async fn answer(gateway: &Arc<Gateway>, request: Request, correlation: Correlati
             let answer = Box::pin(credential::hand_out(gateway, request, correlation)).await;
             (Route::Credential, answer.map_err(denied))
         }
-        MCP => (Route::SpApi, Err(denied(Denial::NotServedYet("the Model Context Protocol (/mcp)")))),
+        MCP => {
+            let denial = Denial::NotServedYet("the Model Context Protocol (/mcp)");
+            (Route::SpApi, Err(denied(turned_away(denial))))
+        }
         _ => {
             let answer = Box::pin(proxy::forward(gateway, request, correlation, in_flight)).await;
             (Route::SpApi, answer.map_err(denied))

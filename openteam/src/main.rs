@@ -75,14 +75,14 @@ enum Command {
         #[command(subcommand)]
         command: config::Command,
     },
-    /// Print the records of a journal directory as JSON lines
-    Journal(journal::Arguments),
-    /// The record: reviews of it
+    /// The record: look things up, verify that nothing is missing or changed, copy it, prove one record
     Audit {
         /// What to do
         #[command(subcommand)]
         command: audit::Command,
     },
+    /// Print the records of a journal directory as JSON lines
+    Journal(journal::Arguments),
     /// Evidence of incidents on a recorder's disk
     Evidence {
         /// What to do

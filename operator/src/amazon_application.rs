@@ -9,7 +9,7 @@ use crds::{
 };
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
-use seal::KeyId;
+use seal::Keyset;
 
 use crate::{
     amazon_connection::client_secret_name,
@@ -27,7 +27,7 @@ struct Observed<'a> {
     application: &'a AmazonApplication,
     client_secret: Option<&'a StoredCredential>,
     queue: &'a QueueState,
-    active_key: KeyId,
+    keyset: &'a Keyset,
     allow_endpoints: bool,
     now: Timestamp,
 }
@@ -51,7 +51,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, application: AmazonApplicat
         application: &application,
         client_secret: stored,
         queue: &context.queues.state(&application, context.allow_endpoints),
-        active_key: context.keyset.active_id(),
+        keyset: &context.keyset,
         allow_endpoints: context.allow_endpoints,
         now: Timestamp::now(),
     });
@@ -100,7 +100,7 @@ fn plan(seen: &Observed<'_>) -> Plan {
     });
     let mut status = application.status.clone().unwrap_or_default();
     status.observed_generation = generation;
-    for state in [ready, contained, credential::current(seen.client_secret, seen.active_key, "client secret")] {
+    for state in [ready, contained, credential::current(seen.client_secret, seen.keyset, "client secret")] {
         set(&mut status.conditions, state, generation, seen.now);
     }
     let (application, stored, queue, now) = (seen.application, seen.client_secret, seen.queue, seen.now);
@@ -142,9 +142,8 @@ mod tests {
         ] {
             let look = |application: &AmazonApplication, later: i64| {
                 let now = now() + jiff::SignedDuration::from_secs(later);
-                let active_key = keyset.active_id();
-                let queue = &QueueState::None;
-                plan(&Observed { application, client_secret: secret, queue, active_key, allow_endpoints: false, now })
+                let (keyset, queue) = (&keyset, &QueueState::None);
+                plan(&Observed { application, client_secret: secret, queue, keyset, allow_endpoints: false, now })
                     .status
             };
             let first = look(application, 0);

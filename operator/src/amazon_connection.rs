@@ -172,7 +172,7 @@ fn look(context: &Context, connection: &AmazonConnection, said: &Said) -> Plan {
         refresh_token: read(refresh_token.as_ref()).filter(|stored| stored.goes_with(&connection.metadata)),
         client_secret: read(client_secret.as_ref())
             .filter(|stored| read(found.as_ref()).is_some_and(|found| stored.goes_with(&found.metadata))),
-        active_key: context.keyset.active_id(),
+        keyset: &context.keyset,
         allow_endpoints: context.allow_endpoints,
         ask_not_before: context.calls.not_before(&name),
         input_under_way: now.duration_since(since) < PATIENCE

@@ -110,6 +110,9 @@ const CONCURRENCY: u16 = 64;
 /// that the operator needs. Looking costs no call to anyone.
 pub(crate) const RECHECK: Duration = Duration::from_secs(600);
 
+/// Why an object is left alone that does not parse.
+const UNREADABLE: &str = "Unreadable";
+
 /// The objects of a kind that a change of another object concerns.
 pub(crate) type Affected = fn(&Stores, &Touched) -> Vec<Arc<NamespacedReference>>;
 
@@ -164,8 +167,11 @@ pub(crate) async fn run<K, R, F>(
                             "object does not parse and is left alone"
                         );
                         let note = Some("it does not have the form its CRD demands: write it anew".to_owned());
-                        let (reason, action) = ("Unreadable".to_owned(), "Read".to_owned());
+                        let (reason, action) = (UNREADABLE.to_owned(), "Read".to_owned());
                         publish_once(&context, &*guarded, Event { warns: true, reason, note, action }).await;
+                        // Which object, the Event and the log tell: of one that does not parse not even its Team is known.
+                        let reason = audit::Reason::new(UNREADABLE);
+                        context.recorder.record_later(audit::Fault::Unexpected { reason, target: None });
                     }
                     Ok(Action::await_change())
                 }

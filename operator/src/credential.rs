@@ -8,24 +8,33 @@ use crds::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, api::PostParams};
-use seal::{KeyId, Sealed, Secret, StoredBinding, wrap_key_id};
+use seal::{Keyset, Sealed, Secret, StoredBinding, wrap_key_id};
 
 use crate::{
     controller::Context,
     error::ReconcileError,
+    sealed_credential::INPUT,
     subject::{entity, reference},
 };
 
 /// The condition `CredentialCurrent` for what is stored under `what`.
-pub(crate) fn current(stored: Option<&StoredCredential>, active: KeyId, what: &str) -> State {
+pub(crate) fn current(stored: Option<&StoredCredential>, keyset: &Keyset, what: &str) -> State {
     let Some(stored) = stored else {
         return State::no(CREDENTIAL_CURRENT, "CredentialMissing", format!("no {what} is stored"));
     };
-    let generation = stored.spec.generation;
+    let (generation, active) = (stored.spec.generation, keyset.active_id());
     match wrap_key_id(&stored.spec.wrap) {
         Ok(id) if id == active => {
             State::yes(CREDENTIAL_CURRENT, "Current", format!("{what} {generation} is stored under key {id}"))
         }
+        Ok(id) if !keyset.has(id) => State::no(
+            CREDENTIAL_CURRENT,
+            "CredentialUnreadable",
+            format!(
+                "{what} {generation} is stored under key {id}, which is not in this cluster's keyset: restore the \
+                 keyset that has it, or seal the {what} anew"
+            ),
+        ),
         Ok(id) => State::no(
             CREDENTIAL_CURRENT,
             "OldKey",
@@ -68,8 +77,10 @@ pub(crate) async fn replace(
 ) -> Result<(), ReconcileError> {
     let name = reference(&stored.metadata);
     let mut metadata = ObjectMeta { managed_fields: None, ..stored.metadata.clone() };
-    if spec.retired {
-        metadata.annotations.take();
+    if spec.retired
+        && let Some(annotations) = &mut metadata.annotations
+    {
+        annotations.remove(INPUT);
     }
     let api: Api<StoredCredential> = Api::namespaced(context.client.clone(), &name.namespace);
     let written = api.replace(&name.name, &PostParams::default(), &StoredCredential { metadata, spec }).await;
@@ -103,5 +114,45 @@ pub(crate) async fn open(
             tracing::error!(kind = "StoredCredential", object = %name, "stored credential does not open");
             Ok(None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{keyset, stored_client_secret};
+
+    /// Two keys of one cluster: the second seals, and the first is still there where `both`.
+    fn turned(both: bool) -> (Keyset, Keyset) {
+        let documents = [Keyset::generate(1), Keyset::generate(2)].map(|keyset| {
+            serde_json::from_str::<serde_json::Value>(secrecy::ExposeSecret::expose_secret(&keyset.to_json())).unwrap()
+        });
+        let [old, mut new] = documents;
+        new["clusterId"] = old["clusterId"].clone();
+        if both {
+            new["keys"].as_array_mut().unwrap().push(old["keys"][0].clone());
+        }
+        let parse = |document: &serde_json::Value| Keyset::parse(&document.to_string()).unwrap();
+        (parse(&old), parse(&new))
+    }
+
+    #[test]
+    fn a_key_that_is_not_active_still_opens_and_one_that_is_gone_is_told() {
+        let told = |stored: &StoredCredential, keyset: &Keyset| {
+            let state = current(Some(stored), keyset, "client secret");
+            (state.reason, state.message)
+        };
+        for (both, expected) in [(true, "OldKey"), (false, "CredentialUnreadable")] {
+            let (old, new) = turned(both);
+            let stored = stored_client_secret(&old, "acme", "app", 3);
+            let (reason, message) = told(&stored, &new);
+            assert_eq!(reason, expected, "{message}");
+            assert!(message.contains(&old.active_id().to_string()), "{message}");
+            assert_eq!(message.contains("not in this cluster's keyset"), !both, "{message}");
+            let sealed = Sealed { data: stored.spec.data.clone(), wrap: stored.spec.wrap.clone() };
+            assert_eq!(new.open(&binding("acme", &stored.spec), &sealed).is_ok(), both);
+        }
+        let keyset = keyset();
+        assert_eq!(told(&stored_client_secret(&keyset, "acme", "app", 3), &keyset).0, "Current");
     }
 }

@@ -32,6 +32,8 @@ mod subject;
 mod team;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod walk;
 mod witness;
 
 use std::{

@@ -38,7 +38,7 @@ use crate::{
 
 /// Annotation of a StoredCredential: a digest of the input it came from. A sealed time is whatever the sealer says, so it
 /// alone does not tell two inputs apart.
-const INPUT: &str = "internal.openteam.dev/input";
+pub(crate) const INPUT: &str = "internal.openteam.dev/input";
 
 /// The inputs that a change of another object concerns.
 pub(crate) fn affected(stores: &Stores, touched: &Touched) -> Vec<Arc<NamespacedReference>> {
@@ -253,7 +253,10 @@ async fn store(
     new: &NewCredential,
     credential: &str,
 ) -> Result<(), ReconcileError> {
-    let object = stored_credential(&context.keyset, sealed, &found.owner, new, credential)?;
+    let mut object = stored_credential(&context.keyset, sealed, &found.owner, new, credential)?;
+    if let Some(before) = read(stored_of(context, sealed).as_ref()) {
+        keep_others(&mut object.metadata, &before.metadata);
+    }
     let (input, field) = (field(sealed.spec.field), field(object.spec.field));
     let event = |entity, change| EntityChange { correlation: None, target: found.event_target.clone(), entity, change };
     let accepted = entity(audit::Kind::SealedCredential, &sealed.metadata)?;
@@ -268,6 +271,18 @@ async fn store(
     write(&api, &object).await?;
     tracing::info!(kind = "StoredCredential", object = %name, generation, "credential stored");
     Ok(())
+}
+
+/// What others put on the object that is replaced stays theirs.
+fn keep_others(metadata: &mut ObjectMeta, before: &ObjectMeta) {
+    if metadata.resource_version.is_none() || metadata.resource_version != before.resource_version {
+        return;
+    }
+    metadata.labels.clone_from(&before.labels);
+    metadata.finalizers.clone_from(&before.finalizers);
+    let mut annotations = before.annotations.clone().unwrap_or_default();
+    annotations.extend(metadata.annotations.take().unwrap_or_default());
+    metadata.annotations = Some(annotations);
 }
 
 /// Creates, or replaces the very version that was planned with.

@@ -49,7 +49,7 @@ pub(crate) fn micros(time: Timestamp) -> Timestamp {
 pub(crate) const MANAGER: &str = "openteam-operator";
 
 /// The conditions that are the operator's. `Refreshed` is the gateway's.
-const OURS: [&str; 7] = [
+pub(crate) const OURS: [&str; 7] = [
     READY,
     AUTHORIZED,
     CONTAINED,

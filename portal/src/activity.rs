@@ -133,10 +133,19 @@ impl Words {
         let connection = |name: &String| self.connections.get(name).unwrap_or(name).clone();
         let object = match (&event.entity, &event.connection) {
             (Some(entity), _) if entity.kind == "AmazonConnection" => Some(connection(&entity.name)),
+            // Whose membership it is; where they did it themselves, that is told already.
+            (Some(entity), _) if entity.kind == "Person" => {
+                let is_actor = event.actor.as_ref().is_some_and(|actor| actor.name == entity.name);
+                (!is_actor).then(|| self.person(&entity.name))
+            }
             (Some(entity), _) => Some(entity.name.clone()),
             (None, of) => of.as_ref().map(connection),
         };
         Some(ActivityEvent { at: When(at), who: self.who(event), what: what(event), object, outcome: outcome(event) })
+    }
+
+    fn person(&self, digest: &str) -> String {
+        self.people.get(digest).cloned().unwrap_or_else(|| "Somebody who is no longer a member".to_owned())
     }
 
     fn who(&self, event: &Told) -> String {
@@ -144,9 +153,7 @@ impl Words {
         let name = &actor.name;
         let last = |separator| name.rsplit(separator).next().unwrap_or(name);
         match actor.kind.as_str() {
-            "Person" => {
-                self.people.get(name).cloned().unwrap_or_else(|| "Somebody who is no longer a member".to_owned())
-            }
+            "Person" => self.person(name),
             "RuntimeToken" => format!("Token {}", last('/')),
             "ServiceAccount" if name.ends_with(":openteam-portal") => "OpenTeam portal".to_owned(),
             "ServiceAccount" => format!("Agent {}", last(':')),
@@ -173,6 +180,9 @@ fn what(event: &Told) -> String {
         "created by" => "Created",
         "deleted by" => "Deleted",
         "issued by" => "Issued a token",
+        "member assigned" => "Saw a new member",
+        "member revoked" => "Saw that somebody is no longer a member",
+        "member's role changed" => "Saw that a member has another role",
         "membership accepted by" => "Accepted the membership",
         "record read by" => "Looked at this page",
         "renamed by" => "Renamed",
@@ -286,6 +296,13 @@ mod tests {
         let shown = words().tell(&issued).unwrap();
         assert_eq!((shown.what.as_str(), shown.object.as_deref()), ("Issued a token", Some("laptop")));
         assert_eq!(shown.outcome, Status::new(Tone::Good, "Done"));
+        let member = |by, name| Told {
+            entity: Some(ToldEntity { kind: "Person".to_owned(), name: "hmac-sha256:1".to_owned() }),
+            ..told("member assigned", by, name)
+        };
+        let shown = words().tell(&member("System", "openteam:operator")).unwrap();
+        assert_eq!((shown.what.as_str(), shown.object.as_deref()), ("Saw a new member", Some("ada@acme.example")));
+        assert_eq!(words().tell(&member("Person", "hmac-sha256:1")).unwrap().object, None);
         // What has no words of its own yet is told in the record's.
         assert_eq!(words().tell(&told("credential sealed", "System", "x")).unwrap().what, "Credential sealed");
         assert_eq!(words().tell(&Told { time: i64::MAX, ..told("a", "System", "x") }), None);

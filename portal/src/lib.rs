@@ -30,6 +30,8 @@ mod sign_in;
 mod team;
 mod tokens;
 mod users;
+#[cfg(test)]
+mod walk;
 
 pub use arguments::Arguments;
 pub use run::{RunError, run};

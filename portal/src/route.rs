@@ -222,7 +222,7 @@ fn is_id(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fmt::Write;
 
     use crds::Role;
@@ -265,6 +265,11 @@ mod tests {
         "/teams/ns/acme/tokens/t/contain",
     ];
     const MORE: [&str; 2] = ["/teams/ns/acme/contain", "/teams/ns/acme/activity"];
+
+    /// Every address with its route.
+    pub(crate) fn all() -> Vec<(&'static str, Route)> {
+        ALL.into_iter().chain(MORE).map(|path| (path, Route::parse(path).unwrap())).collect()
+    }
 
     /// Who may what, as a table that a reviewer reads.
     const GOLDEN: &str = include_str!("route_matrix.txt");

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod arguments;
 pub mod authentication;
+pub mod authorization;
 pub mod certificate;
 pub mod checkpoints;
 mod client_timeouts;

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
 
-use audit::wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity};
+use audit::{
+    Class,
+    wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity},
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -54,23 +57,18 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
     let Record { time, sequence, event } = serde_json::from_slice(payload).ok()?;
     let Unmapped { team, connection } = event.unmapped;
     let entity = event.entity;
-    let of_ours = |name: &Option<Name<'_>>| name.as_ref().is_none_or(|name| name.namespace == asked.namespace);
-    let named = match &entity {
-        Some(entity) => Some(entity.name.split_once('/').filter(|(namespace, _)| *namespace == asked.namespace)?.1),
-        None => None,
-    };
-    let is_named = named.is_some() || team.is_some() || connection.is_some();
-    if !is_named || !of_ours(&team) || !of_ours(&connection) {
+    let namespace = |name: &Option<Name<'_>>| name.as_ref().map(|name| name.namespace.to_string());
+    let object = entity.as_ref().map(|entity| (&*entity.r#type, &*entity.name));
+    if !is_of(&asked.namespace, object, [namespace(&team).as_deref(), namespace(&connection).as_deref()]) {
         return None;
     }
-    if entity.as_ref().is_some_and(|entity| KEPT.contains(&&*entity.r#type)) {
-        return None;
-    }
+    let named = object.and_then(|(_, name)| Some(name.split_once('/')?.1));
     let other_team = |wanted: &String| team.as_ref().is_some_and(|team| team.name != *wanted);
     let other_uid = |wanted: Uuid| event.metadata.tenant_uid.is_some_and(|uid| uid != wanted);
     if asked.team.as_ref().is_some_and(other_team) || asked.team_uid.is_some_and(other_uid) {
         return None;
     }
+    let member = event.user.filter(|_| event.class_uid == Class::UserAccess.uid());
     let text = |text: &str| (text.len() <= LONGEST_TEXT).then(|| text.to_owned());
     let operation = event.api.and_then(|api| text(&api.operation));
     let step = event.metadata.correlation_uid.zip(operation.clone());
@@ -80,12 +78,7 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
         class: event.class_uid,
         activity: event.activity_id,
         message: text(&event.message)?,
-        outcome: match (event.action_id, event.status_id) {
-            (Some(2), _) => Outcome::Refused,
-            (_, Some(2)) => Outcome::Failed,
-            (_, Some(99)) => Outcome::Intended,
-            _ => Outcome::Succeeded,
-        },
+        outcome: outcome(event.action_id, event.status_id),
         reason: event.status_detail.as_deref().and_then(text),
         actor: event.actor.and_then(|actor| {
             let kind = match (actor.user.r#type.as_deref(), actor.user.type_id) {
@@ -104,12 +97,34 @@ fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
             .filter(|resource| resource.r#type == "Marketplace")
             .filter_map(|resource| text(&resource.uid))
             .collect(),
-        entity: match (&entity, named) {
-            (Some(entity), Some(name)) => Some(ToldEntity { kind: text(&entity.r#type)?, name: text(name)? }),
+        entity: match (&entity, named, &member) {
+            (Some(entity), Some(name), _) => Some(ToldEntity { kind: text(&entity.r#type)?, name: text(name)? }),
+            (None, _, Some(member)) => Some(ToldEntity { kind: "Person".to_owned(), name: text(&member.name)? }),
             _ => None,
         },
     };
     Some((told, step))
+}
+
+/// Whether an event may be told to readers of a namespace: everything that it names is in that one. `object` is the entity's
+/// type and name, `names` the namespaces of Team and connection.
+pub(crate) fn is_of(namespace: &str, object: Option<(&str, &str)>, names: [Option<&str>; 2]) -> bool {
+    let is_ours = |(kind, name): (&str, &str)| {
+        let of = if kind == "Namespace" { Some(name) } else { name.split_once('/').map(|(of, _)| of) };
+        !KEPT.contains(&kind) && of == Some(namespace)
+    };
+    let is_named = object.is_some() || names.iter().any(Option::is_some);
+    is_named && object.is_none_or(is_ours) && names.iter().flatten().all(|of| *of == namespace)
+}
+
+/// How an event ended, by OCSF's `action_id` and `status_id`.
+pub(crate) fn outcome(action: Option<u64>, status: Option<u64>) -> Outcome {
+    match (action, status) {
+        (Some(2), _) => Outcome::Refused,
+        (_, Some(2)) => Outcome::Failed,
+        (_, Some(99)) => Outcome::Intended,
+        _ => Outcome::Succeeded,
+    }
 }
 
 #[derive(Deserialize)]
@@ -142,6 +157,8 @@ struct Event<'a> {
     resources: Vec<Resource<'a>>,
     #[serde(borrow)]
     entity: Option<Entity<'a>>,
+    #[serde(borrow)]
+    user: Option<User<'a>>,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io,
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     os::unix::fs::FileExt,
     path::Path,
     time::{Duration, Instant},
@@ -50,7 +50,19 @@ pub(crate) fn backwards(
     budget: Budget,
     visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Ended> {
-    let mut walk = Walk { begun: Instant::now(), budget, before, last: None, bytes: 0, visit };
+    backwards_within(dir, before, &(i64::MIN..i64::MAX), budget, visit)
+}
+
+/// The same, but that bundles whose records are all of other times than `times`, in milliseconds since 1970, are left out.
+/// Other records of other times are visited.
+pub(crate) fn backwards_within(
+    dir: &Path,
+    before: Option<u64>,
+    times: &Range<i64>,
+    budget: Budget,
+    visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Ended> {
+    let mut walk = Walk { begun: Instant::now(), budget, before, times, last: None, bytes: 0, visit };
     // In this order: what leaves the journal meanwhile is found in bundles.
     let segments = segments(dir)?;
     let bundled = Bundled::all(dir)?;
@@ -60,7 +72,9 @@ pub(crate) fn backwards(
             Ok(Some(ended)) => return Ok(ended),
             Ok(None) => {}
             // It is in bundles by now, of which some may be newer than the list.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return backwards(dir, walk.before, budget, visit),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return backwards_within(dir, walk.before, times, budget, visit);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -77,6 +91,8 @@ struct Walk<'a> {
     budget: Budget,
     /// What was visited already, or not asked for.
     before: Option<u64>,
+    /// Bundles of other times are left out.
+    times: &'a Range<i64>,
     /// The lowest number that was visited.
     last: Option<u64>,
     bytes: u64,
@@ -147,6 +163,9 @@ impl Walk<'_> {
             return Ok(None);
         }
         for bundle in (0..=shard.bundle_of(before - 1)).rev() {
+            if !shard.is_within(bundle, self.times) {
+                continue;
+            }
             if let Some(ended) = self.bounded() {
                 return Ok(Some(ended));
             }

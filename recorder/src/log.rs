@@ -24,9 +24,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use building::{Opened, Opening};
 pub use care::Care;
 pub(crate) use care::outside;
-pub(crate) use files::{begins, shards, times};
+pub(crate) use files::{DIRECTORY, begins, shards, sync, times, write_once};
 pub(crate) use follow::{Follower, Stamp, Stopped};
 pub use live::{Live, Logs, Reading};
 pub use shard::{NotAShard, Shard};
@@ -126,7 +127,7 @@ impl Keeper {
     async fn step(&mut self, sign: bool) -> io::Result<()> {
         let Some(mut growing) = self.growing.take() else { return Ok(()) };
         let durable = *self.durable.borrow_and_update();
-        let (growing, snapshot) = blocking(move || {
+        let (mut growing, snapshot) = blocking(move || {
             growing.follow(durable, Timestamp::now())?;
             growing.trim()?;
             let snapshot = if sign { growing.sign()?.or_else(|| growing.snapshot()) } else { None };
@@ -138,6 +139,10 @@ impl Keeper {
             self.journal.metrics().log_size.set(snapshot.checkpoint.checkpoint().size.cast_signed());
             self.live.store(Some(Arc::new(Live::new(shard, dir.to_owned(), snapshot))));
         }
+        // They become leaves of the log that they tell of.
+        for change in growing.take_changes() {
+            self.record(change).await;
+        }
         self.journal.metrics().log_lag.set(durable.saturating_sub(growing.next()).cast_signed());
         self.growing = Some(growing);
         Ok(())
@@ -148,5 +153,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

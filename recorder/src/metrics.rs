@@ -25,16 +25,12 @@ pub(crate) fn publish(journal: &Journal, metrics: &Metrics) {
         "Logs found at a start otherwise than they were signed or witnessed",
         told.log_faults,
     );
-    metrics.collect(Disk(journal.dir().to_owned()));
-}
-
-/// Publishes when the logs were copied last; only where they are.
-pub(crate) fn publish_copies(journal: &Journal, metrics: &Metrics) {
     metrics.register(
         "recorder_log_copied_timestamp_seconds",
-        "When all logs were copied to auditUrl last, in seconds since 1970",
-        journal.metrics().log_copied.clone(),
+        "When all logs were copied to auditUrl last, in seconds since 1970; 0 before, and without that setting",
+        told.log_copied,
     );
+    metrics.collect(Disk(journal.dir().to_owned()));
 }
 
 /// The file system of a directory.

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -77,14 +78,25 @@ impl Bundled {
         self.times.get(usize::try_from(bundle).ok()?).copied()
     }
 
-    /// The records of a bundle.
-    pub(crate) fn records(&self, bundle: u64) -> io::Result<Vec<Found>> {
+    /// Whether a bundle may have records of these times, in milliseconds since 1970.
+    pub(crate) fn is_within(&self, bundle: u64, times: &Range<i64>) -> bool {
+        self.times(bundle).is_none_or(|(from, to)| to >= times.start && from < times.end)
+    }
+
+    /// A bundle's bytes, and the file they are in.
+    pub(crate) fn content(&self, bundle: u64) -> io::Result<(PathBuf, Vec<u8>)> {
         let width = TILE_WIDTH.min(self.size - bundle * TILE_WIDTH) as u16;
         let path = entries_path(bundle, width);
         let file = self.dir.join(&path);
-        let Some(content) = Directory(self.dir.clone()).read(&path)? else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing", file.display())));
-        };
+        match Directory(self.dir.clone()).read(&path)? {
+            Some(content) => Ok((file, content)),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing", file.display()))),
+        }
+    }
+
+    /// The records of a bundle.
+    pub(crate) fn records(&self, bundle: u64) -> io::Result<Vec<Found>> {
+        let (file, content) = self.content(bundle)?;
         let unreadable = |offset, bytes| vec![Found::Unreadable { file: file.clone(), offset, bytes }];
         let Ok(entries) = entries(&content) else { return Ok(unreadable(0, content.len() as u64)) };
         let skipped = usize::from(bundle == 0);

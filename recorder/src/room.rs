@@ -1,6 +1,6 @@
 //! Who may still write when the disk fills: nobody alone takes what all need.
 //!
-//! - Of the last [`RESERVE`] of the disk nothing is given to what grants something: what contains, what is about incidents, what
+//! - Of the last tenth of the disk, a GiB at most, nothing is given to what grants something: what contains, what is about incidents, what
 //!   happens to OpenTeam itself, and the outcome of what was granted before go on.
 //! - A Team has a share of what is free above that: [`SHARE`] of it a day. Beyond, its calls are refused, and nobody else's.
 
@@ -13,13 +13,17 @@ use std::{
 
 use serde::Deserialize;
 
-/// One part in so many.
-pub(crate) const RESERVE: u64 = 10;
+/// One part of the disk in so many is kept.
+const RESERVE: u64 = 10;
+/// The most that is: beyond it a larger disk, which others may write to as well, gains nothing by a larger reserve.
+const MOST_RESERVED: u64 = 1 << 30;
 /// One part in so many.
 const SHARE: u64 = 4;
 const DAY: Duration = Duration::from_secs(86_400);
 /// How old an answer of the file system may be.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between events that say that only the reserve is left.
+const TELL_EVERY: Duration = Duration::from_secs(3600);
 /// Teams that are counted; of more, those that wrote least are forgotten.
 const MOST_TEAMS: usize = 16_384;
 
@@ -53,7 +57,7 @@ impl Space {
 
     /// Bytes that may be granted with.
     fn above_reserve(self) -> u64 {
-        self.free.saturating_sub(self.size / RESERVE)
+        self.free.saturating_sub((self.size / RESERVE).min(MOST_RESERVED))
     }
 }
 
@@ -67,6 +71,8 @@ struct State {
     space: Option<Space>,
     looked: Option<Instant>,
     teams: HashMap<String, Level>,
+    /// When it was said last that the reserve is reached.
+    told: Option<Instant>,
 }
 
 /// Bytes that a Team wrote, forgotten at the pace of its share.
@@ -107,8 +113,19 @@ struct Name<'a> {
 
 impl Room {
     pub(crate) fn new(look: impl Fn() -> Option<Space> + Send + Sync + 'static) -> Self {
-        let state = State { space: None, looked: None, teams: HashMap::new() };
+        let state = State { space: None, looked: None, teams: HashMap::new(), told: None };
         Self { look: Box::new(look), state: Mutex::new(state) }
+    }
+
+    /// The bytes that are free, if it is to be said that only the reserve is left: once an hour.
+    pub(crate) fn to_tell(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let space = state.space.filter(|space| space.above_reserve() == 0)?;
+        let is_due = state.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY);
+        is_due.then(|| {
+            state.told = Some(now);
+            space.free
+        })
     }
 
     /// Whether there is room for these events, as JSON; else for which there is none.
@@ -225,8 +242,15 @@ mod tests {
             let mixed = [event(6002, 3, "started", None, ""), refused.clone()];
             assert_eq!(admit(&nearly_full, &mixed, now), Err((1, NoRoom::Reserved)), "{refused:?}");
         }
+        assert_eq!(nearly_full.to_tell(now), Some(GIB));
+        assert_eq!(nearly_full.to_tell(now + TELL_EVERY / 2), None);
+        assert_eq!(nearly_full.to_tell(now + TELL_EVERY), Some(GIB));
         let just_above = room(Space { free: GIB + GIB / 10, size: 10 * GIB });
         assert_eq!(admit(&just_above, &[call("a")], now), Ok(()));
+        assert_eq!(just_above.to_tell(now), None);
+        // Of a disk that others fill too.
+        let large = room(Space { free: 2 * GIB, size: 1000 * GIB });
+        assert_eq!(admit(&large, &[call("a")], now), Ok(()));
     }
 
     #[test]

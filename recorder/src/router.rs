@@ -1,14 +1,16 @@
-//! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does.
+//! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does. On a
+//! listener of its own [`readers`].
 
 mod digest;
 mod evidence;
 mod logs;
+pub(crate) mod readers;
 mod reading;
 
 use std::{sync::Arc, time::Instant};
 
 use audit::{
-    Peer, check,
+    Fault, Peer, check,
     wire::{Acknowledged, EVENTS_PATH, MAX_BODY_BYTES, Refused},
 };
 use axum::{
@@ -76,8 +78,13 @@ async fn store(
             check(line, peer.role).map_err(|error| Refusal::Line { line: index + 1, error: error.to_string() })?;
         events.push(event);
     }
-    room.admit(events.iter().map(audit::Checked::as_line), Instant::now())
-        .map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
+    let now = Instant::now();
+    let admitted = room.admit(events.iter().map(audit::Checked::as_line), now);
+    if let Some(bytes) = room.to_tell(now) {
+        tracing::error!(bytes, "the disk is nearly full: calls are refused");
+        journal.record(Fault::DiskReserved { bytes }).await?;
+    }
+    admitted.map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
     let used = last_use::used(&events);
     let appended = journal.append(peer, events).await?;
     uses.note(used, Timestamp::now().as_millisecond());

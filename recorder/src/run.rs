@@ -18,7 +18,7 @@ use crate::{
     AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf,
     detect::{Detections, Watch},
     log::outside,
-    metrics, router,
+    metrics, readers, router,
 };
 
 /// Keeps what all roles record.
@@ -30,6 +30,10 @@ pub struct Arguments {
     /// Where to serve the other roles, over mutual TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
+
+    /// Where to serve people and their tools, who come with a ServiceAccount token.
+    #[arg(long, default_value = "0.0.0.0:8444")]
+    listen_readers: SocketAddr,
 
     /// The journal's directory.
     #[arg(long, default_value = "/var/lib/openteam/journal")]
@@ -77,6 +81,9 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let listener =
         TcpListener::bind(arguments.listen).await.map_err(|error| RunError::Listen(arguments.listen, error))?;
 
+    let listen = arguments.listen_readers;
+    let readers_listener = TcpListener::bind(listen).await.map_err(|error| RunError::Listen(listen, error))?;
+
     let certified = Arc::new(std::sync::OnceLock::new());
     let ready = {
         let certified = certified.clone();
@@ -109,11 +116,20 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         router(journal.clone(), keeper.logs(), shelf),
         process.shutdown.clone(),
     );
+    let serving_readers = serve::serve(
+        readers_listener,
+        {
+            let certificate = certificate.clone();
+            move || certificate.server()
+        },
+        readers(journal.clone(), keeper.logs(), process.client.clone()),
+        process.shutdown.clone(),
+    );
     let log_ended = CancellationToken::new();
     let care = Care {
         journal: journal.clone(),
         logs: keeper.logs(),
-        storage: storage(&process, &journal).await,
+        storage: storage(&process).await,
         retention: process.settings.retention,
         client: process.client.clone(),
         namespace: process.namespace.clone(),
@@ -131,7 +147,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     // Only the first value counts, and there is no other.
     let _ = certified.set(());
     let ended = tokio::select! {
-        () = serving => Ok(()),
+        // Each ends at the shutdown, when its calls in flight have.
+        _ = async { tokio::join!(serving, serving_readers) } => Ok(()),
         ended = &mut probes => Err(ended_probes(ended)),
         () = caring => Err(RunError::Ended("the care of the logs")),
         () = watching => Err(RunError::Ended("the watch for what needs a look")),
@@ -148,9 +165,8 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
 }
 
 /// The place that logs are copied to. One that cannot be used is told and alarms by its metric; recording goes on.
-async fn storage(process: &Process, journal: &Journal) -> Option<Storage> {
+async fn storage(process: &Process) -> Option<Storage> {
     let url = process.settings.audit_url.clone()?;
-    metrics::publish_copies(journal, &process.metrics);
     // A directory is made, which blocks on its disk.
     match tokio::task::spawn_blocking(move || Storage::open(&url)).await {
         Ok(Ok(storage)) => Some(storage),

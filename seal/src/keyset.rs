@@ -168,6 +168,12 @@ impl Keyset {
         self.active().id
     }
 
+    /// Whether it has a key.
+    #[must_use]
+    pub fn has(&self, id: KeyId) -> bool {
+        self.key(id).is_some()
+    }
+
     /// Seals `secret` (1 to [`crate::MAX_SECRET_LEN`] bytes) under a fresh data key, wrapped by the active key.
     ///
     /// # Errors

@@ -3,16 +3,28 @@
 Prints one JSON object a line. Exits with 1 when something is not as it must be.
 """
 
+import base64
+import hashlib
 import json
 import os
 import pathlib
+import re
+import secrets
 import sys
+import time
 
 from connect import client
+from search import PIECE, files, found
 from sp_api.api import CatalogItems, Orders
 from sp_api.base import SellingApiException
 
 CONNECTION = os.environ["OPENTEAM_CONNECTION"]
+# Written by whoever started this pod, moved into place when it is whole.
+DIGESTS = pathlib.Path("/tmp/digests")
+PLANTED = pathlib.Path("/tmp/planted")
+PATIENCE_SECONDS = 120
+SYSTEM = ("/proc", "/sys", "/dev")
+TOKEN = re.compile(rb"Atz[ar](?:\||%7C|\\u007c)[A-Za-z0-9_+/=-]{20}", re.IGNORECASE)
 
 
 def orders(marketplace_id):
@@ -23,41 +35,36 @@ def orders(marketplace_id):
     return answer.payload["Orders"]
 
 
-def credentials_of_amazon(answers):
-    """Every place in this pod that holds a token of Amazon's: environment, files, answers."""
-    needles = [bytes(prefix + "|", "ascii") for prefix in ("Atza", "Atzr")]
-    needles += [needle.replace(b"|", b"%7C") for needle in needles]
-    found = []
+def given():
+    """The digests of everything that is to be looked for."""
+    for _ in range(PATIENCE_SECONDS):
+        if DIGESTS.exists():
+            return set(DIGESTS.read_text().split())
+        time.sleep(1)
+    sys.exit("nobody says what to look for")
+
+
+def everything(answers):
+    """Every place of this pod that could hold a credential: environment, answers, files; each with its content."""
     for name, value in os.environ.items():
-        if any(needle in value.encode() for needle in needles):
-            found.append(f"environment variable {name}")
-    if any(needle in json.dumps(answers).encode() for needle in needles):
-        found.append("an answer")
-    searched = 0
-    for top, directories, files in os.walk("/"):
-        directories[:] = [d for d in directories if os.path.join(top, d) not in ("/proc", "/sys", "/dev")]
-        for name in files:
-            path = os.path.join(top, name)
-            try:
-                content = pathlib.Path(path).read_bytes()
-            except OSError:
-                continue
-            searched += 1
-            # Source code of clients may spell the prefix; a token has its long body behind it.
-            if any(has_token(content, needle) for needle in needles):
-                found.append(path)
-    return searched, found
+        yield f"environment variable {name}", value.encode()
+    yield "an answer", json.dumps(answers).encode()
+    yield from files("/", SYSTEM)
 
 
-def has_token(content, needle):
-    """Whether the needle stands before at least 20 characters of a token."""
-    at = content.find(needle)
-    while at >= 0:
-        body = content[at + len(needle) : at + len(needle) + 20]
-        if len(body) == 20 and all(chr(b).isalnum() or b in b"-_+/=" for b in body):
-            return True
-        at = content.find(needle, at + 1)
-    return False
+def look(places, digests):
+    """How many places there are, and those with a credential of Amazon's."""
+    count, left = 0, []
+    for place, content in places:
+        count += 1
+        if what := found(content, digests) + begun(content):
+            left.append(f"{place}: {', '.join(what)}")
+    return count, left
+
+
+def begun(content):
+    """Whether a token of Amazon's begins somewhere, whoever's it is: source code of clients may spell the beginning alone."""
+    return ["a token"] if TOKEN.search(content) else []
 
 
 def main():
@@ -84,15 +91,26 @@ def main():
         refused = {"status": error.code, "error": error.error}
     print(json.dumps({"step": "outside", "marketplace": outside, "refused": refused}))
 
-    # The search must be able to find something: it is tried on a planted one first.
-    planted = pathlib.Path("/tmp/planted")
-    planted.write_text("Atza" + "|" + "x" * 30)
-    _, found = credentials_of_amazon(answers)
-    sees = found == [str(planted)]
-    planted.unlink()
-    searched, found = credentials_of_amazon(answers)
-    print(json.dumps({"step": "search", "sees": sees, "files": searched, "found": found}))
-    sys.exit(0 if answers and refused and sees and not found else 1)
+    # By now Amazon has handed out what these calls were made with. What all of it is, whoever started this pod says.
+    print(json.dumps({"step": "waiting for digests"}), flush=True)
+    digests = given()
+    # The search must be able to find something: it is tried on planted ones first.
+    secret = secrets.token_urlsafe(PIECE)[:PIECE].encode()
+    own = hashlib.sha256(secret).hexdigest()
+    seen = []
+    for spelling, text in (
+        ("plain", secret),
+        ("base64", base64.b64encode(b"=" + secret)),
+        ("a token", b"Atza" + b"|" + b"x" * 30),
+    ):
+        PLANTED.write_bytes(text)
+        _, left = look(files("/tmp"), digests | {own})
+        seen.append(left == [f"{PLANTED}: {spelling}"])
+    PLANTED.unlink()
+    searched, left = look(everything(answers), digests)
+    sees = all(seen)
+    print(json.dumps({"step": "search", "sees": sees, "files": searched, "values": len(digests), "found": left}))
+    sys.exit(0 if answers and refused and digests and sees and not left else 1)
 
 
 main()

@@ -17,6 +17,8 @@ mod router;
 mod run;
 mod sealing_keys;
 mod thing;
+#[cfg(test)]
+mod walk;
 
 pub use arguments::Arguments;
 pub use run::{RunError, run};

@@ -2,6 +2,7 @@
 //! enforced: machines are noisy.
 
 mod amazon;
+mod audit;
 mod bare;
 mod containment;
 mod gateway;
@@ -52,6 +53,8 @@ enum Name {
     Portal,
     /// How long a review takes, with 10,000 connections in the webhook's index
     Webhook,
+    /// The record: events acknowledged a second against the disk's own syncs, a year's size, verifying against fsck
+    Audit,
 }
 
 /// What a bench starts as processes of their own, so that each has a core.
@@ -175,6 +178,7 @@ fn measure(name: Name) -> anyhow::Result<Report> {
         Name::Operator => operator::measure(),
         Name::Portal => portal::measure(),
         Name::Webhook => webhook::measure(),
+        Name::Audit => audit::measure(),
     }
 }
 

@@ -10,6 +10,7 @@ mod leaks;
 mod outside;
 mod place;
 mod portal;
+mod record;
 mod rotation;
 mod work;
 
@@ -102,7 +103,7 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         let amazon = steps.step("Manifests, every pod Ready", || install::install(kubectl, &ports))?;
         steps.step("openteam seal, samples applied", || install::samples(&place, &amazon, &ports))?;
         steps.step("kubectl get amzc shows READY", || install::ready(kubectl))?;
-        steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(kubectl))?;
+        steps.step("An agent pod lists orders through python-amazon-sp-api", || work::agent(&place, &amazon))?;
         steps.step("A laptop does through kubectl port-forward, with three libraries", || laptop::walk(&place))?;
         let forwards = Forwards::open(kubectl, &ports)?;
         let authorities = browser::authorities(kubectl, amazon.authority())?;
@@ -118,6 +119,7 @@ fn walk(arguments: &Arguments, steps: &mut Steps, figures: &mut Figures) -> anyh
         steps.step("Restored: every replica serves", || incident::restore(&place, contained))?;
         steps.step("The incident is closed, with its remedy", || rotation::close(&place))?;
         steps.step("The journal lists it all", || work::journal(kubectl))?;
+        steps.step("The record is verified, by us and by tessera's fsck", || record::verify(&place))?;
         steps.step("Amazon's credentials looked for everywhere: none", || leaks::look(&place, &amazon))?;
         figures.lwa_calls = Some(steps.step("What Amazon saw", || work::amazon_calls(kubectl))?);
         figures.versions = versions(kubectl)?;

@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut docs = cargo();
         whole(docs.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
-    one("Kubernetes is built", &mut kubernetes);
+    one("Kubernetes is built, and what reads logs", &mut kubernetes);
     one("client libraries, OCSF's schema, and what drives a browser, are installed", &mut clients);
     one("tests", &mut || libtest(&mut tests(arguments.fast)));
     if !arguments.fast {
@@ -136,6 +136,7 @@ fn packages() -> anyhow::Result<Count> {
 /// Before the tests, which would each wait for it.
 fn kubernetes() -> anyhow::Result<Count> {
     cluster::binaries::Binaries::for_control_plane()?;
+    cluster::binaries::tlog_tools()?;
     done(Ok(()))
 }
 

@@ -117,9 +117,10 @@ fn read_checkpoint(store: &dyn Store, key: &VerifyingKey) -> Result<SignedCheckp
     Ok(checkpoint)
 }
 
-/// What is wrong about a checkpoint that the log should contain. The root it had is computed from tiles that only a proof
-/// towards the signed root vouches for: a broken tile must not pass for a rewritten log.
-fn forgotten(store: &dyn Store, remembered: &Checkpoint, now: &Checkpoint) -> Option<Flaw> {
+/// What is wrong about a checkpoint that the log in a store should contain, which is now as `now` says; none if it does contain
+/// it. The root it had is computed from tiles that only a proof towards the signed root vouches for: a broken tile must not
+/// pass for a rewritten log.
+pub fn forgotten(store: &dyn Store, remembered: &Checkpoint, now: &Checkpoint) -> Option<Flaw> {
     let Checkpoint { origin, size, root } = remembered;
     if *origin != now.origin {
         return Some(Flaw::Remembered { found: origin.clone(), expected: now.origin.clone() });

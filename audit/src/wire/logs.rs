@@ -3,6 +3,7 @@
 //! - `GET /v1/logs` is answered with [`Logs`].
 //! - `GET /v1/logs/SHARD/PATH` is a file of C2SP's tlog-tiles: `checkpoint`, `tile/…`; and `vkey`, the key it is checked with,
 //!   `witnessed`, the newest checkpoint that was cosigned. 404 where there is none.
+//!   Readers are answered on the other listener ([`super::records`]) if they may `audit`.
 //! - `PUT /v1/logs/SHARD/witnessed` with a checkpoint that this log signed and the witness cosigned; the operator alone.
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ use crds::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{Resource, core::DeserializeGuard};
-use seal::KeyId;
+use seal::Keyset;
 
 use super::{
     mail,
@@ -41,8 +41,7 @@ pub(crate) struct Observed<'a> {
     pub(crate) namespace_labels: &'a BTreeMap<String, String>,
     pub(crate) refresh_token: Option<&'a StoredCredential>,
     pub(crate) client_secret: Option<&'a StoredCredential>,
-    /// The keyset's key that seals now.
-    pub(crate) active_key: KeyId,
+    pub(crate) keyset: &'a Keyset,
     pub(crate) allow_endpoints: bool,
     /// A missing credential may be among the inputs that wait to be opened.
     pub(crate) input_under_way: bool,
@@ -258,7 +257,7 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Plan {
         Err(missing) => missing.clone(),
         Ok(_) => ready(connection, &authorized, &status.participations),
     });
-    let current = credential::current(seen.refresh_token, seen.active_key, "refresh token");
+    let current = credential::current(seen.refresh_token, seen.keyset, "refresh token");
     for state in [ready, authorized, contained, current] {
         set(&mut status.conditions, state, generation, seen.now);
     }

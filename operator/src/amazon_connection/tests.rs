@@ -93,7 +93,7 @@ impl Scene {
             namespace_labels: &self.labels,
             refresh_token: self.refresh_token.as_ref(),
             client_secret: self.client_secret.as_ref(),
-            active_key: self.keyset.active_id(),
+            keyset: &self.keyset,
             allow_endpoints: false,
             input_under_way: self.input_under_way,
             ask_not_before: self.not_before,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use audit::log::{
-    Checkpoint, Edge, Hash, HashSource, SignedCheckpoint, SigningKey, TILE_WIDTH, Tile, entries_path, leaf_hash,
-    push_entry, root_at,
+    Checkpoint, Edge, Hash, HashSource, SignedCheckpoint, SigningKey, TILE_WIDTH, Tile, entries, entries_path,
+    leaf_hash, push_entry, root_at,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -239,6 +239,10 @@ impl Building {
         Some(Snapshot { checkpoint, edge: self.edge.clone(), bundle: self.bundle.clone() })
     }
 
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     pub(super) fn has_key(&self) -> bool {
         self.key.is_some()
     }
@@ -279,8 +283,37 @@ impl Building {
         self.forget_key()
     }
 
+    /// Gives it up: it cannot go on. What was signed stays to be checked, where that is what there is, with the tiles of its
+    /// right edge; what follows it in the last bundle is for the next log.
+    pub(super) fn abandon(&mut self) -> io::Result<()> {
+        if let Some(signed) = self.signed.as_ref().map(|signed| signed.checkpoint().clone())
+            && signed.size <= self.size()
+            && self.root_at(signed.size)? == signed.root
+        {
+            let (full, width) = (signed.size / TILE_WIDTH, signed.size % TILE_WIDTH);
+            let edge = Edge::load(signed.size, &Grown { dir: &self.dir, edge: &self.edge })?;
+            for (tile, hashes) in edge.partial_tiles() {
+                write_once(&self.dir.join(tile.path()), &hashes)?;
+            }
+            // Otherwise the full bundle is there.
+            if width > 0 && full == self.size() / TILE_WIDTH {
+                let mut bundle = Vec::new();
+                for entry in entries(&self.bundle).map_err(io::Error::other)?.into_iter().take(width as usize) {
+                    if !push_entry(&mut bundle, entry) {
+                        return Err(io::Error::other("record is too long for a leaf"));
+                    }
+                }
+                // Without its times, which are counted for full bundles.
+                let path = self.dir.join(format!("{}.gz", entries_path(full, width as u16)));
+                write_once(&path, &compressed(&bundle)?)?;
+            }
+            sync(&self.dir)?;
+        }
+        self.forget_key()
+    }
+
     /// Nothing is signed any more.
-    pub(super) fn forget_key(&mut self) -> io::Result<()> {
+    fn forget_key(&mut self) -> io::Result<()> {
         self.key = None;
         match fs::remove_file(self.dir.join(SIGNING_KEY)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -82,12 +82,12 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Everything below `dir` survives a loss of power from here on.
-pub(super) fn sync(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync(dir: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(dir)?)?)
 }
 
 /// Writes a file whose content never changes, as a whole: whoever finds it may read it.
-pub(super) fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let written = fs::write(&new, content);
     if matches!(&written, Err(error) if error.kind() == io::ErrorKind::NotFound) {

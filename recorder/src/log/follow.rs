@@ -42,6 +42,9 @@ pub(crate) enum Stopped {
     Gap(u64),
 }
 
+/// What is given a record, and says with its time that it wants no more.
+pub(crate) type Visit<'a> = dyn FnMut(Stamp, &[u8]) -> io::Result<ControlFlow<Timestamp>> + 'a;
+
 /// Goes through a journal once, and remembers how far it came.
 pub(crate) struct Follower {
     dir: PathBuf,
@@ -62,11 +65,7 @@ impl Follower {
     }
 
     /// Gives the records with numbers below `durable` to `visit`.
-    pub(crate) fn catch_up(
-        &mut self,
-        durable: u64,
-        visit: &mut dyn FnMut(Stamp, &[u8]) -> io::Result<ControlFlow<Timestamp>>,
-    ) -> io::Result<Stopped> {
+    pub(crate) fn catch_up(&mut self, durable: u64, visit: &mut Visit<'_>) -> io::Result<Stopped> {
         while self.next < durable {
             let segments = segments(&self.dir)?;
             let later = segments.iter().map(|(first, _)| *first).find(|first| *first > self.next);

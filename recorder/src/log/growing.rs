@@ -6,7 +6,7 @@ use std::{
 };
 
 use audit::{
-    Fault, NotALog,
+    Fault, LogChange, NotALog,
     log::{Checkpoint, SignedCheckpoint},
 };
 use jiff::Timestamp;
@@ -25,6 +25,8 @@ pub(super) struct Growing {
     cluster: String,
     pod: String,
     building: Building,
+    /// What is to be recorded of it.
+    changes: Vec<LogChange>,
 }
 
 /// Why a log cannot go on.
@@ -83,12 +85,17 @@ impl Growing {
             .filter(|(shard, _)| local.as_ref().is_none_or(|(local, _)| shard > local))
             .map(|(_, it)| Trouble::RolledBack { origin: it.origin.clone(), remembered: it.size, found: 0 });
         let known = local.as_ref().map(|(shard, _)| *shard).max(newest.map(|(shard, _)| shard));
-        let this =
-            |building| Self { root: root.to_owned(), cluster: outside.cluster.clone(), pod: pod.to_owned(), building };
+        let this = |building, changes| Self {
+            root: root.to_owned(),
+            cluster: outside.cluster.clone(),
+            pod: pod.to_owned(),
+            building,
+            changes,
+        };
         let (first, fault) = match found {
-            Found::Open(building) if lost.is_none() => return Ok((this(*building), Vec::new())),
+            Found::Open(building) if lost.is_none() => return Ok((this(*building, Vec::new()), Vec::new())),
             Found::Open(mut building) => {
-                building.forget_key()?;
+                building.abandon()?;
                 (Some(building.unbundled()), lost)
             }
             Found::Closed(next) => (Some(next), lost),
@@ -102,8 +109,9 @@ impl Growing {
         };
         let shard = next(known, Shard::at(now));
         let origin = shard.origin(&outside.cluster, pod);
+        let changes = opened(&origin, previous.as_deref()).into_iter().collect();
         let building = Building::create(root, shard, origin, first, previous, now)?;
-        Ok((this(building), fault.into_iter().collect()))
+        Ok((this(building, changes), fault.into_iter().collect()))
     }
 
     /// Takes in what is durable. After an error everything must be opened anew.
@@ -116,9 +124,11 @@ impl Growing {
                 Stopped::Gap(to) => (self.building.shard.quarter(), to),
             };
             self.building.close()?;
+            self.changes.extend(self.building.origin().parse().ok().map(|origin| LogChange::Closed { origin }));
             let previous = self.building.signed().map(|signed| signed.text().to_owned());
             let shard = next(Some(self.building.shard), at);
             let origin = shard.origin(&self.cluster, &self.pod);
+            self.changes.extend(opened(&origin, previous.as_deref()));
             self.building = Building::create(&self.root, shard, origin, first, previous, now)?;
         }
     }
@@ -135,6 +145,11 @@ impl Growing {
     /// What is readable of a log that was just opened and has nothing new.
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
         self.building.snapshot()
+    }
+
+    /// What happened since this was asked last.
+    pub(super) fn take_changes(&mut self) -> Vec<LogChange> {
+        std::mem::take(&mut self.changes)
     }
 
     pub(super) fn shard(&self) -> (Shard, &Path) {
@@ -158,6 +173,12 @@ impl Growing {
         files::sync(&self.root)?;
         spent.into_iter().try_for_each(fs::remove_file)
     }
+}
+
+/// As it is recorded; a name that no event takes is told in the logs only.
+fn opened(origin: &str, previous: Option<&str>) -> Option<LogChange> {
+    let previous = previous.and_then(|note| note.parse().ok());
+    Some(LogChange::Opened { origin: origin.parse().ok()?, previous })
 }
 
 /// The shard that follows, in the quarter of `at` or, where that is no later one, in another epoch.
@@ -200,11 +221,12 @@ fn found(
         } else {
             continue;
         };
-        building.forget_key()?;
+        building.abandon()?;
         return Ok(Found::Broken(Some(fault), Some(building.unbundled())));
     }
     if !building.has_key() {
         // Somebody took it away, to have another.
+        building.abandon()?;
         return Ok(Found::Broken(None, Some(building.unbundled())));
     }
     Ok(Found::Open(Box::new(building)))

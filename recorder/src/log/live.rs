@@ -49,6 +49,18 @@ impl Logs {
         Ok(Self::new(root.to_owned(), Arc::new(live)))
     }
 
+    /// Those in a directory, of which nothing is looked at but the files: where [`Self::look`] cannot make sense of them.
+    pub(crate) fn still(root: &Path) -> Self {
+        Self::new(root.to_owned(), Arc::default())
+    }
+
+    /// Whether the log that grows is seen as it was signed last, if there is one.
+    pub(crate) fn is_seen(&self) -> io::Result<bool> {
+        let newest = files::shards(&self.root)?.pop();
+        let grows = newest.is_some_and(|(_, dir)| !dir.join(CLOSED).exists() && dir.join(CHECKPOINT).exists());
+        Ok(!grows || self.live.load().is_some())
+    }
+
     /// Their shards, oldest first.
     ///
     /// # Errors
@@ -113,7 +125,8 @@ pub enum Reading {
 impl Store for Reading {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         // Beside them is the key that signs.
-        if ![CHECKPOINT, WITNESSED, VERIFYING_KEY].contains(&path) && !path.starts_with("tile/") {
+        let is_tile = Tile::parse(path).is_ok() || parse_entries_path(path).is_ok();
+        if !is_tile && ![CHECKPOINT, WITNESSED, VERIFYING_KEY].contains(&path) {
             return Ok(None);
         }
         match self {

@@ -36,6 +36,20 @@ impl Shard {
         Self { epoch: 1, ..self }
     }
 
+    /// When its quarter ends; nothing is taken in after it.
+    pub(crate) fn ends(self) -> Option<Timestamp> {
+        let (year, month) =
+            if self.quarter == 4 { (self.year.checked_add(1)?, 1) } else { (self.year, self.quarter * 3 + 1) };
+        let date = jiff::civil::Date::new(year, month, 1).ok()?;
+        Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    }
+
+    /// What an origin begins with, and its shard; none where it is not of that form.
+    pub(crate) fn parted(origin: &str) -> Option<(&str, Self)> {
+        let (before, shard) = origin.rsplit_once('/')?;
+        Some((before, shard.parse().ok()?))
+    }
+
     /// The log's name: `audit.<cluster>/<pod>/<shard>`.
     pub(crate) fn origin(self, cluster: &str, pod: &str) -> String {
         format!("audit.{cluster}/{pod}/{self}")
@@ -113,6 +127,11 @@ mod tests {
         assert!(last < last.next_epoch() && last.next_epoch() < first);
         assert_eq!(last.next_epoch().quarter(), last);
         assert_eq!(at("2026-04-01T00:00:00Z").to_string(), "2026q2");
+        for (time, end) in
+            [("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z"), ("2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z")]
+        {
+            assert_eq!(at(time).next_epoch().ends(), Some(end.parse().unwrap()));
+        }
     }
 
     #[test]
@@ -121,6 +140,8 @@ mod tests {
         let origin = shard.origin("c", "openteam-recorder-0");
         assert_eq!(origin, "audit.c/openteam-recorder-0/2026q4");
         assert_eq!(Shard::of_origin(&origin, "c", "openteam-recorder-0"), Some(shard));
+        assert_eq!(Shard::parted(&origin), Some(("audit.c/openteam-recorder-0", shard)));
+        assert_eq!(Shard::parted("2026q4"), None);
         for (cluster, pod) in [("d", "openteam-recorder-0"), ("c", "openteam-recorder-1"), ("c", "openteam-recorder")] {
             assert_eq!(Shard::of_origin(&origin, cluster, pod), None);
         }

@@ -33,6 +33,10 @@ type Caller = Option<Extension<Peer>>;
 
 async fn list(State(logs): State<log::Logs>, caller: Caller) -> Result<Json<Logs>, Refusal> {
     only_the_operator(caller)?;
+    listed(logs).await
+}
+
+pub(super) async fn listed(logs: log::Logs) -> Result<Json<Logs>, Refusal> {
     Ok(Json(Logs { logs: on_disk(move || logs.list()).await? }))
 }
 
@@ -54,7 +58,7 @@ async fn read_witnessed(
     file(logs, &shard, "witnessed".to_owned()).await
 }
 
-async fn file(logs: log::Logs, shard: &str, path: String) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn file(logs: log::Logs, shard: &str, path: String) -> Result<Vec<u8>, Refusal> {
     let shard = parsed(shard)?;
     let found = on_disk(move || audit::log::Store::read(&logs.shard(shard), &path)).await?;
     found.ok_or(Refusal(StatusCode::NOT_FOUND, "no such file in this log"))
@@ -88,7 +92,7 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + 
     }
 }
 
-struct Refusal(StatusCode, &'static str);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -30,7 +30,10 @@ const APPLICATIONS: usize = 40;
 /// The emulated Amazon, and what it knows.
 pub struct Amazon {
     emulator: Emulator,
+    /// Before the Selling Partner API.
     wire: Wire,
+    /// Before Login with Amazon.
+    login: Wire,
     authority: String,
     application: Application,
     /// Every seller takes part in US, CA and MX.
@@ -70,10 +73,22 @@ impl Amazon {
         let emulator = Emulator::serve(seed, Clock::system(), listeners).await.unwrap();
         let plain = emulator.plain_url().unwrap();
         let port = plain.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
-        let wire = Wire::start(&authority, SocketAddr::from(([127, 0, 0, 1], port))).await;
+        let plain = SocketAddr::from(([127, 0, 0, 1], port));
+        let (wire, login) = (Wire::start(&authority, plain).await, Wire::start(&authority, plain).await);
         let identity = (authority.certificate, authority.key);
         let (taken, applications_taken, authority) = (Mutex::new(0), Mutex::new(0), authority.ca);
-        Self { emulator, wire, authority, application, sellers, taken, applications, applications_taken, identity }
+        Self {
+            emulator,
+            wire,
+            login,
+            authority,
+            application,
+            sellers,
+            taken,
+            applications,
+            applications_taken,
+            identity,
+        }
     }
 
     /// An application that nobody else has, its seller, and the seller's number.
@@ -120,11 +135,11 @@ impl Amazon {
         (*taken, seller)
     }
 
-    /// `spec.endpoints` of an AmazonApplication: LWA directly, SP-API by the tapped line.
+    /// `spec.endpoints` of an AmazonApplication: each by a line that can be torn.
     #[must_use]
     pub fn endpoints(&self) -> crds::Endpoints {
         crds::Endpoints {
-            lwa: Some(self.emulator.https_url()),
+            lwa: Some(self.login.url()),
             selling_partner_api: Some(self.wire.url()),
             ca_bundle: Some(self.authority.clone()),
             ..crds::Endpoints::default()
@@ -152,6 +167,11 @@ impl Amazon {
     /// Tears the line to the Selling Partner API, or mends it. Only for who is [`crate::alone`].
     pub fn tear(&self, torn: bool) {
         self.wire.tear(torn);
+    }
+
+    /// The same of the line to Login with Amazon.
+    pub fn tear_login(&self, torn: bool) {
+        self.login.tear(torn);
     }
 
     /// The switches. Only for who is [`crate::alone`]: they are for all sellers.

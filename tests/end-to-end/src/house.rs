@@ -646,6 +646,7 @@ impl House {
         self.cut(Cut::Whole);
         self.amazon.switches().reset();
         self.amazon.tear(false);
+        self.amazon.tear_login(false);
         self.reset_mailbox();
         self.set_smtp_credentials(None);
         for role in self.roles().iter_mut() {

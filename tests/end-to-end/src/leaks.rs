@@ -10,8 +10,10 @@ use std::{
     thread,
 };
 
+use aws_lc_rs::digest::{self, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use cluster::{spawn, tethered};
+use data_encoding::HEXLOWER;
 
 /// Long enough to be nobody else's, short enough to be whole in a line that was cut.
 const PIECE: usize = 36;
@@ -62,6 +64,13 @@ impl Planted {
     #[must_use]
     pub fn key(name: &str, key: &[u8]) -> Self {
         Self { name: name.to_owned(), needles: encoded(key).collect(), homes: Vec::new() }
+    }
+
+    /// SHA-256 of each piece, in hexadecimal: for who must look without being handed what it looks for
+    /// (`tests/clients/search.py`).
+    pub fn digests(&self) -> impl Iterator<Item = String> {
+        let plain = self.needles.iter().filter(|(spelling, _)| *spelling == "plain");
+        plain.map(|(_, piece)| HEXLOWER.encode(digest::digest(&SHA256, piece.as_bytes()).as_ref()))
     }
 
     /// Does not look in files in whose path one of these is: there it belongs.
@@ -169,6 +178,49 @@ fn measure(path: &Path, left_out: &str) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs `tests/clients/search.py` over files, each of one text, for a secret of which it is told digests; what it found.
+    fn searched_blindly(secret: &Planted, texts: &[String]) -> Vec<Vec<String>> {
+        let directory = tempfile::tempdir().unwrap();
+        for (number, text) in texts.iter().enumerate() {
+            fs::write(directory.path().join(number.to_string()), text).unwrap();
+        }
+        let program = "import json, sys; from search import files, found; digests = set(sys.argv[2:]); \
+                       print(json.dumps({path.rsplit('/')[-1]: found(text, digests) for path, text in files(sys.argv[1])}))";
+        let mut python = tethered("python3");
+        python.args(["-c", program]).arg(directory.path()).args(secret.digests());
+        python.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients"));
+        let output = python.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+        (0..texts.len()).map(|number| found[&number.to_string()].clone()).collect()
+    }
+
+    #[test]
+    fn who_has_digests_only_finds_every_spelling_too() {
+        let secret = "Atza|kQ3-vT0_zXw81LmNbY5hRpUe7SdFgJcA29oViWqKxZt4";
+        let (planted, bytes) = (Planted::new("token", secret), secret.as_bytes());
+        let escaped = |form: fn(&u8) -> String| bytes.iter().map(form).collect::<String>();
+        let base64 = |skip: usize| BASE64_STANDARD_NO_PAD.encode([&b"ab"[..skip], bytes].concat());
+        let texts = [
+            ("plain", secret.to_owned()),
+            ("plain", format!("token={}", &secret[5..41])),
+            ("URL", escaped(|byte| format!("%{byte:02x}"))),
+            ("JSON", escaped(|byte| format!("\\u{byte:04x}"))),
+            ("base64", base64(0)),
+            ("base64", base64(1)),
+            ("base64", base64(2)),
+            ("base64", BASE64_STANDARD_NO_PAD.encode(format!("={}", &secret[5..41]))),
+            ("hexadecimal", escaped(|byte| format!("{byte:02X}"))),
+            ("", format!("{}x{}", &secret[..20], &secret[20..])),
+            ("", planted.digests().collect()),
+        ];
+        let found = searched_blindly(&planted, &texts.clone().map(|(_, text)| format!("{{\"it\": \"{text}\"}}")));
+        for ((spelling, text), found) in texts.iter().zip(found) {
+            let expected: &[&str] = if spelling.is_empty() { &[] } else { &[spelling] };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     const SECRET: &str =
         "prefix|0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ-_KLMNOPQRSTUVWXYZ0123456789abcdefghijklmnopqr";

@@ -49,6 +49,9 @@ impl Role {
         if command.last().is_some_and(|role| role != "operator") {
             all.push(format!("--listen=127.0.0.1:{port}"));
         }
+        if command.last().is_some_and(|role| role == "recorder") {
+            all.push(format!("--listen-readers=127.0.0.1:{}", free_port().unwrap()));
+        }
         all.extend_from_slice(own);
         Self {
             pod: pod.to_owned(),

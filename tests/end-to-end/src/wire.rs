@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use amazon_emulator::Authority;
@@ -28,7 +29,7 @@ pub(crate) struct Wire {
     torn: watch::Sender<bool>,
 }
 
-/// One request as it arrived at Amazon. The gateway sends none with a body.
+/// One request as it arrived at Amazon, without its body: the few that a test sends end as headers do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
     /// Method, target and version.
@@ -82,7 +83,7 @@ impl Wire {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// Tears the line, or mends it: torn, every connection on it ends, and so does each that is made.
+    /// Tears the line, or mends it: torn, every connection on it ends, and none is taken.
     pub(crate) fn tear(&self, torn: bool) {
         self.torn.send_replace(torn);
     }
@@ -102,13 +103,26 @@ impl Wire {
 }
 
 async fn listen(
-    listener: TcpListener,
+    mut listener: TcpListener,
     acceptor: TlsAcceptor,
     amazon: SocketAddr,
     tape: Tape,
-    torn: watch::Receiver<bool>,
+    mut wanted: watch::Receiver<bool>,
 ) {
-    while let Ok((stream, _)) = listener.accept().await {
+    let (address, torn) = (listener.local_addr().unwrap(), wanted.clone());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = async { drop(wanted.wait_for(|torn| *torn).await) } => {
+                drop(listener);
+                if wanted.wait_for(|torn| !torn).await.is_err() {
+                    return;
+                }
+                listener = again(address).await;
+                continue;
+            }
+        };
+        let Ok((stream, _)) = accepted else { return };
         let (acceptor, tape, mut torn) = (acceptor.clone(), tape.clone(), torn.clone());
         tokio::spawn(async move {
             let connection = async {
@@ -124,6 +138,16 @@ async fn listen(
                 _ = torn.wait_for(|torn| *torn) => {}
             }
         });
+    }
+}
+
+/// The listener again. Somebody may have been given its port meanwhile for a moment.
+async fn again(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 

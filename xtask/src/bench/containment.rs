@@ -2,6 +2,8 @@
 //!
 //! Each of three replicas gets 200 calls a second for one connection. Then the connection is annotated. A replica's figure
 //! is the start of its last granted call minus the return of the annotating request, or 0 where that is earlier.
+//!
+//! In three parts: with everything up, the webhook being asked about each round; without the operator; without both.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,8 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use crds::AmazonConnection;
-use end_to_end::{House, Plan};
+use crds::{AmazonConnection, annotation};
+use end_to_end::{House, Plan, REVIEWED, WEBHOOK};
 use rustls::ClientConfig;
 use tokio::{
     task::JoinSet,
@@ -23,6 +25,7 @@ use super::{
     wire::{Connection, Server},
 };
 
+const OPERATOR: &str = "openteam-operator-0";
 const ROUNDS: usize = 500;
 const REPLICAS: usize = 3;
 /// Connections to each replica, so that a slow answer does not hold up the next call.
@@ -47,11 +50,22 @@ const WITHOUT_OPERATOR: Names = [
     "calls_without_operator",
 ];
 
+const WITHOUT_OPERATOR_AND_WEBHOOK: Names = [
+    "p50_ms_without_operator_and_webhook",
+    "p99_ms_without_operator_and_webhook",
+    "max_ms_without_operator_and_webhook",
+    "granted_after_a_refusal_without_operator_and_webhook",
+    "neither_granted_nor_refused_without_operator_and_webhook",
+    "calls_without_operator_and_webhook",
+];
+
 pub(crate) fn measure() -> anyhow::Result<Report> {
     let mut report = Report::new("containment")?;
     let house = super::house(Plan { gateways: vec![Vec::new(); REPLICAS], ..super::plan()? });
     let amazon = amazon::start(&house)?;
     let tenant = house.tenant_at("contained", amazon.endpoints.clone());
+    // As in a real cluster, the apiserver asks the webhook about whoever contains.
+    house.kubectl().run(&["label", "namespace", &tenant.name, &format!("{REVIEWED}=true")])?;
     let token = tenant.agent_token();
     let replicas: Vec<Replica> = house
         .gateways()
@@ -70,10 +84,48 @@ pub(crate) fn measure() -> anyhow::Result<Report> {
     let connection = (tenant.name.as_str(), tenant.connection.as_str());
     report.figure("rounds", ROUNDS as f64);
     rounds(&house, connection, &replicas).context("with the operator")?.tell(&mut report, &WITH_OPERATOR);
-    house.stop("openteam-operator-0");
+    // Each round contains and restores. Of the first, the apiserver may not have seen the label yet.
+    let asked = reviews(&house);
+    if asked < 2.0 * (ROUNDS as f64 - 1.0) {
+        bail!("the webhook was asked about {asked} containments and restorations in {ROUNDS} rounds");
+    }
+    house.stop(OPERATOR);
     rounds(&house, connection, &replicas).context("without the operator")?.tell(&mut report, &WITHOUT_OPERATOR);
+    house.stop(WEBHOOK);
+    restore_unseen(&house, connection).context("without operator and webhook")?;
+    rounds(&house, connection, &replicas)
+        .context("without operator and webhook")?
+        .tell(&mut report, &WITHOUT_OPERATOR_AND_WEBHOOK);
     house.block_on(callers.shutdown());
     Ok(report)
+}
+
+/// How often the apiserver has asked the webhook who contains or restores.
+fn reviews(house: &House) -> f64 {
+    let metrics = house.metrics(WEBHOOK);
+    let of = |line: &&str| {
+        ["record", "restore"].iter().any(|entry| {
+            line.starts_with(&format!("openteam_webhook_reviews_total{{entry=\"{entry}\",outcome=\"allowed\"}}"))
+        })
+    };
+    metrics.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Lets restorations pass that nobody records, so that rounds can go on: without the webhook they wait, as they should. What
+/// contains is left as it is: the apiserver asks, and nobody answers.
+fn restore_unseen(house: &House, (namespace, connection): (&str, &str)) -> anyhow::Result<()> {
+    const CONFIGURATION: &str = "validatingwebhookconfiguration/openteam-webhook";
+    let restore = house.kubectl().run(&["get", CONFIGURATION, "-o", "jsonpath={.webhooks[2].name}"])?;
+    if restore != "restore.openteam.dev" {
+        bail!("the third entry of the configuration is {restore}");
+    }
+    let ignore = r#"[{ "op": "replace", "path": "/webhooks/2/failurePolicy", "value": "Ignore" }]"#;
+    house.kubectl().run(&["patch", CONFIGURATION, "--type=json", "-p", ignore])?;
+    house.disable::<AmazonConnection>(namespace, connection, "inc-unseen");
+    let (object, out) = (format!("amazonconnection/{connection}"), format!("{}-", annotation::DISABLE));
+    let restored = format!("{}=inc-unseen/{}", annotation::RESTORED, jiff::Timestamp::now());
+    let words = ["annotate", "--overwrite", &object, "-n", namespace, &out, &restored];
+    wait("a restoration passes", || house.kubectl().run(&words).is_ok())
 }
 
 /// A call that was answered.

@@ -223,8 +223,11 @@ impl<'p> House<'p> {
         let amazon = Amazon::start(programs, &dir, &seed)?;
 
         let recorder_port = free_port()?;
-        let arguments =
-            [format!("--listen=127.0.0.1:{recorder_port}"), format!("--dir={}", dir.join("journal").display())];
+        let arguments = [
+            format!("--listen=127.0.0.1:{recorder_port}"),
+            format!("--listen-readers=127.0.0.1:{}", free_port()?),
+            format!("--dir={}", dir.join("journal").display()),
+        ];
         let recorder_config = role_kubeconfig(&control_plane, &dir, "recorder")?;
         let operator_config = role_kubeconfig(&control_plane, &dir, "operator")?;
         // The first start makes keys; the operator that is measured is another process.

@@ -28,27 +28,13 @@ pub(super) fn look(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
     fs::create_dir_all(&seen)?;
     let looked = (|| {
         let collected = collect(place, &seen)?;
-        let mut secrets = Vec::new();
-        for (name, text) in amazon.credentials() {
-            secrets.push(Planted::new(name, text).at_home_in(&AMAZONS_OWN));
-        }
-        for token in told(place, "consents")? {
-            secrets.push(Planted::new("refresh token", &token).at_home_in(&AMAZONS_OWN));
-        }
-        let codes = told(place, "codes")?;
-        if codes.is_empty() {
+        let Known { secrets, codes, tokens } = known(place, amazon)?;
+        if codes == 0 {
             bail!("no seller has consented on Amazon's page");
         }
-        secrets.extend(codes.iter().map(|code| Planted::new("authorization code", code)));
-        let tokens = told(place, "tokens")?;
-        if tokens.is_empty() {
-            bail!("Amazon handed out no access token, so that there is nothing to look for");
-        }
-        secrets.extend(tokens.iter().map(|token| Planted::new("access token", token)));
         println!(
-            "   | looked for: {} access tokens, {} refresh tokens, codes and client secrets",
-            tokens.len(),
-            secrets.len() - tokens.len()
+            "   | looked for: {tokens} access tokens, {} refresh tokens, codes and client secrets",
+            secrets.len() - tokens
         );
         let mut directories = vec![seen.as_path()];
         let etcd = place.etcd();
@@ -65,6 +51,33 @@ pub(super) fn look(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
     // It holds a cluster's Secrets.
     fs::remove_dir_all(&seen)?;
     looked
+}
+
+/// What the emulated Amazon knows as credentials by now.
+pub(super) struct Known {
+    pub(super) secrets: Vec<Planted>,
+    /// How many of them are codes of consents.
+    codes: usize,
+    /// How many are access tokens; at least one.
+    pub(super) tokens: usize,
+}
+
+/// Asks for them: client secrets, refresh tokens, codes and access tokens.
+pub(super) fn known(place: &Place, amazon: &Amazon) -> anyhow::Result<Known> {
+    let mut secrets = Vec::new();
+    for (name, text) in amazon.credentials() {
+        secrets.push(Planted::new(name, text).at_home_in(&AMAZONS_OWN));
+    }
+    for token in told(place, "consents")? {
+        secrets.push(Planted::new("refresh token", &token).at_home_in(&AMAZONS_OWN));
+    }
+    let (codes, tokens) = (told(place, "codes")?, told(place, "tokens")?);
+    if tokens.is_empty() {
+        bail!("Amazon handed out no access token, so that there is nothing to look for");
+    }
+    secrets.extend(codes.iter().map(|code| Planted::new("authorization code", code)));
+    secrets.extend(tokens.iter().map(|token| Planted::new("access token", token)));
+    Ok(Known { secrets, codes: codes.len(), tokens: tokens.len() })
 }
 
 /// Writes everything that can be asked for into files; says what that was.

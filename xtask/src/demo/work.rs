@@ -9,16 +9,33 @@ use std::{
 use amazon_emulator::Counters;
 use anyhow::{Context, bail};
 use cluster::{Kubectl, agent};
+use end_to_end::Planted;
 use serde_json::{Value, json};
 
-use super::{CONNECTION, INSIDE, OUTSIDE, SYSTEM, TEAM, outside::PortForward};
+use super::{
+    CONNECTION, INSIDE, OUTSIDE, SYSTEM, TEAM,
+    install::Amazon,
+    leaks::{self, Known},
+    outside::PortForward,
+    place::Place,
+};
 use crate::{check::show, shell};
+
+/// How long the agent may take for its calls, and for its search.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the agent: the samples' pod template, the demo's image, `tests/clients/agent.py`, which uses what
 /// `docs/clients.md` gives to users.
-pub(super) fn agent(kubectl: &Kubectl) -> anyhow::Result<()> {
+///
+/// When its calls are done it looks for all that Amazon knows as credentials in its own pod, by digests: it is handed none.
+pub(super) fn agent(place: &Place, amazon: &Amazon) -> anyhow::Result<()> {
+    let kubectl = place.kubectl();
     let read = |name: &str| std::fs::read_to_string(shell::root().join("tests/clients").join(name));
-    let script = json!({ "agent.py": read("agent.py")?, "connect.py": read("python-amazon-sp-api/connect.py")? });
+    let script = json!({
+        "agent.py": read("agent.py")?,
+        "search.py": read("search.py")?,
+        "connect.py": read("python-amazon-sp-api/connect.py")?,
+    });
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "agent-script", "namespace": TEAM },
@@ -51,8 +68,20 @@ pub(super) fn agent(kubectl: &Kubectl) -> anyhow::Result<()> {
     });
     kubectl.run(&["delete", "pod", "agent", "-n", TEAM, "--ignore-not-found", "--wait=true"])?;
     kubectl.run_with(&["apply", "-f", "-"], &pod.to_string())?;
-    let phase = ended(kubectl)?;
-    let logs = kubectl.run(&["logs", "agent", "-n", TEAM])?;
+    wait("calls", || Ok(logs(kubectl)?.contains("waiting for digests") || is_over(&phase(kubectl)?)))?;
+    if !is_over(&phase(kubectl)?) {
+        let Known { secrets, tokens, .. } = leaks::known(place, amazon)?;
+        let digests: Vec<String> = secrets.iter().flat_map(Planted::digests).collect();
+        // Its image has no shell.
+        let write =
+            "import os, sys; open('/tmp/new', 'w').write(sys.stdin.read()); os.rename('/tmp/new', '/tmp/digests')";
+        let words = ["exec", "-i", "agent", "-n", TEAM, "--", "/usr/local/bin/python3", "-c", write];
+        kubectl.run_with(&words, &digests.join("\n"))?;
+        println!("   | told digests of {} values, {tokens} of them access tokens", secrets.len());
+    }
+    wait("search", || Ok(is_over(&phase(kubectl)?)))?;
+    let phase = phase(kubectl)?;
+    let logs = logs(kubectl)?;
     show("$ kubectl logs agent -n acme");
     show(&logs);
     if phase != "Succeeded" {
@@ -61,19 +90,30 @@ pub(super) fn agent(kubectl: &Kubectl) -> anyhow::Result<()> {
     check(&logs)
 }
 
-/// Waits for the agent's pod to end, well or not.
-fn ended(kubectl: &Kubectl) -> anyhow::Result<String> {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    loop {
-        let phase = kubectl.run(&["get", "pod", "agent", "-n", TEAM, "-o", "jsonpath={.status.phase}"])?;
-        if matches!(phase.as_str(), "Succeeded" | "Failed") {
-            return Ok(phase);
-        }
+fn phase(kubectl: &Kubectl) -> anyhow::Result<String> {
+    Ok(kubectl.run(&["get", "pod", "agent", "-n", TEAM, "-o", "jsonpath={.status.phase}"])?)
+}
+
+/// Whether the pod has ended, well or not.
+fn is_over(phase: &str) -> bool {
+    matches!(phase, "Succeeded" | "Failed")
+}
+
+/// What the agent has said; nothing where it has not begun.
+fn logs(kubectl: &Kubectl) -> anyhow::Result<String> {
+    Ok(String::from_utf8_lossy(&kubectl.output(&["logs", "agent", "-n", TEAM])?.stdout).into_owned())
+}
+
+/// Waits for the agent to be done with something.
+fn wait(what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !done()? {
         if Instant::now() > deadline {
-            bail!("the agent's pod is still {phase} after 90 s");
+            bail!("the agent's {what} took longer than {PATIENCE:?}");
         }
         thread::sleep(Duration::from_millis(300));
     }
+    Ok(())
 }
 
 fn push(object: &mut Value, list: &str, item: Value) {
@@ -103,8 +143,8 @@ fn check(logs: &str) -> anyhow::Result<()> {
         bail!("a credential of Amazon's was found in the agent's pod: {}", search["found"]);
     }
     println!(
-        "   | {} files of the pod, its environment and all answers searched for Amazon's tokens: none",
-        search["files"]
+        "   | {} files, variables and answers of the pod searched for Amazon's credentials, by {} digests: none",
+        search["files"], search["values"]
     );
     Ok(())
 }

@@ -108,6 +108,10 @@ fn settings() -> String {
         body or a token. A caller's `traceparent` is linked to, not continued, and never sent to Amazon. With the collector\n\
         away spans are dropped and nobody waits. Headers that the collector wants, such as a key, are given to the pods as\n\
         `OTEL_EXPORTER_OTLP_HEADERS` from a Secret; a private authority as `SSL_CERT_FILE`.\n\n\
+        ## Logs outside\n\n\
+        With `auditUrl` each recorder copies its [logs](../audit.md) there, `POD/SHARD/` with the files of tlog-tiles, every ten\n\
+        minutes and up to what the operator cosigned. Credentials as below, from the Secret `openteam-audit-storage` of the\n\
+        recorder's pod. `checkpoint` is the one file that is replaced; a bucket with Object Lock keeps its older versions.\n\n\
         ## Evidence outside\n\n\
         With `evidenceUrl` the operator copies each [bundle of evidence](../formats.md#evidence-bundle) there, those made before\n\
         as well, after a recorder keeps it. For S3, or what speaks it, region, credentials and endpoint are in the variables that\n\

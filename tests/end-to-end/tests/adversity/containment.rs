@@ -11,7 +11,7 @@ use std::{
 };
 
 use crds::AmazonConnection;
-use openteam_end_to_end::{Cut, House, US, alone, eventually};
+use openteam_end_to_end::{Cut, House, REVIEWED, US, WEBHOOK, alone, eventually};
 
 /// A replica that sees the apiserver is promised to refuse within it.
 const SEES: Duration = Duration::from_secs(1);
@@ -114,6 +114,39 @@ fn operator_and_recorder_need_not_be_up() {
     ] {
         contains_in_spite_of(&fault);
     }
+}
+
+/// How often the apiserver has asked the webhook about a containment.
+fn asked(house: &House) -> u64 {
+    let metrics = house.metrics(WEBHOOK);
+    let records = metrics.lines().filter(|line| line.starts_with("openteam_webhook_reviews_total{entry=\"record\""));
+    records.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn with_nothing_up_but_gateways_containing_takes_effect() {
+    // Its namespace is one that the webhook is asked about, as everywhere but in these tests.
+    const NAME: &str = "only-gateways";
+    contains_in_spite_of(&Fault {
+        name: NAME,
+        before: |house| {
+            house.kubectl().run(&["label", "namespace", NAME, &format!("{REVIEWED}=true")]).unwrap();
+            let before = asked(house);
+            eventually("the webhook is asked", || {
+                let disable = ["annotate", "agentgrant/agent", "-n", NAME, "openteam.dev/disable=inc-0"];
+                house.kubectl().run(&[&disable[..], &["--dry-run=server"]].concat()).unwrap();
+                (asked(house) > before).then_some(())
+            });
+            for pod in house.pods().iter().filter(|pod| !pod.starts_with("openteam-gateway-")) {
+                house.stop(pod);
+            }
+        },
+        heal: |house| {
+            // Or restoring it would wait for the webhook.
+            house.kubectl().run(&["label", "namespace", NAME, &format!("{REVIEWED}-")]).unwrap();
+        },
+        ..Fault::NONE
+    });
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn with_the_journals_disk_full_nothing_reaches_amazon_and_all_goes_on_when_there
     for gateway in &gateways {
         let answer = gateway.call(&token).get(&path("filled"));
         answer.is_refused(503, "NotRecorded");
+        assert_eq!(answer.message(), "the call could not be recorded; try again");
         assert_eq!(answer.headers["retry-after"], "1");
         assert_eq!(gateway.exchange(&format!("full/full-na~{token}")).status, 503);
         gateway.call(&token).get("/no/such/operation").is_refused(403, "OperationUnknown");

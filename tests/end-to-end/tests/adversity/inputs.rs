@@ -1,10 +1,18 @@
 //! Ciphertext that is garbled, foreign, or for a key that is no more: refused with what to do, and nothing else suffers.
 
 use amazon_emulator::Change;
-use crds::{SealedCredential, SealedCredentialState, StoredCredential};
-use openteam_end_to_end::{House, US, alone, eventually, house};
+use crds::{AmazonConnection, SealedCredential, SealedCredentialState, StoredCredential, condition};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use openteam_end_to_end::{House, NAMESPACE, US, alone, eventually, house};
 use seal::Keyset;
-use serde_json::json;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+const OPERATOR: &str = "openteam-operator-0";
 
 /// What the operator says of an input that it refuses: reason and message.
 fn refusal(house: &House, namespace: &str, name: &str) -> (String, String) {
@@ -55,6 +63,14 @@ fn an_input_that_does_not_open_is_refused_with_what_to_do() {
     house.gateway(0).call(&tenant.agent_token()).orders(US).is_served();
 }
 
+/// A keyset of this one's cluster with another key, as it was before that was removed.
+fn once_in(keyset: &str) -> Keyset {
+    let this: Value = serde_json::from_str(keyset).unwrap();
+    let mut other: Value = serde_json::from_str(Keyset::generate(0).to_json().expose_secret()).unwrap();
+    other["clusterId"] = this["clusterId"].clone();
+    Keyset::parse(&other.to_string()).unwrap()
+}
+
 #[test]
 fn a_stored_credential_that_does_not_open_stops_its_connection_and_no_other() {
     let house = alone();
@@ -62,7 +78,7 @@ fn a_stored_credential_that_does_not_open_stops_its_connection_and_no_other() {
     let token = tenant.runtime_token("nightly");
     let name = format!("amazonconnection.{}.refreshtoken", tenant.connection);
     let stored: StoredCredential = house.read("damaged", &name);
-    // Sealed as it should be, but under the keyset of another cluster.
+    // Sealed as it should be, but under the keyset of another cluster, or under a key that this cluster's had once.
     let binding = seal::StoredBinding {
         namespace: "damaged",
         kind: "AmazonConnection",
@@ -70,21 +86,35 @@ fn a_stored_credential_that_does_not_open_stops_its_connection_and_no_other() {
         field: "RefreshToken",
         generation: u64::try_from(stored.spec.generation).unwrap(),
     };
-    let foreign = Keyset::generate(0).seal(&binding, b"Atzr|nobody's").unwrap();
-    for spec in [json!({ "wrap": "AAAA" }), json!({ "data": foreign.data, "wrap": foreign.wrap })] {
+    let elsewhere = Keyset::generate(0);
+    let once = once_in(&std::fs::read_to_string(house.keyset_file()).unwrap());
+    let sealed = |keyset: &Keyset| {
+        let sealed = keyset.seal(&binding, b"Atzr|nobody's").unwrap();
+        json!({ "data": sealed.data, "wrap": sealed.wrap })
+    };
+    let gone = |keyset: &Keyset| {
+        format!("refresh token 1 is stored under key {}, which is not in this cluster's keyset", keyset.active_id())
+    };
+    let garbled = "refresh token 1 is stored in a form that does not open: seal it anew".to_owned();
+    for (spec, says) in
+        [(json!({ "wrap": "AAAA" }), garbled), (sealed(&elsewhere), gone(&elsewhere)), (sealed(&once), gone(&once))]
+    {
         house.patch::<StoredCredential>("damaged", &name, &json!({ "spec": spec }));
-        // The token that the gateways have is as good as before; when it ends, another is needed.
-        house.amazon().switches().apply(Change { advance_seconds: 3601, ..Change::default() }).unwrap();
         for gateway in house.gateways() {
             let answer = eventually("it is refused", || {
+                // The token that the gateways have is as good as before; when it ends, another is needed.
+                house.amazon().switches().apply(Change { advance_seconds: 3601, ..Change::default() }).unwrap();
                 Some(gateway.call(&token).orders(US)).filter(|answer| answer.status != 200)
             });
-            assert!(
-                matches!(answer.code().as_str(), "CredentialDoesNotOpen" | "CredentialNotVerified" | "NotReady"),
-                "{}",
-                answer.text
-            );
+            answer.is_refused(502, "CredentialDoesNotOpen");
+            assert_eq!(answer.message(), "the stored credential does not open");
         }
+        eventually(&format!("the connection says: {says}"), || {
+            let read: AmazonConnection = house.read("damaged", &tenant.connection);
+            let status = read.status?;
+            let current = condition::find(&status.conditions, condition::CREDENTIAL_CURRENT)?;
+            (current.reason == "CredentialUnreadable" && current.message.starts_with(&says)).then_some(())
+        });
         house.gateway(0).call(&other.agent_token()).orders(US).is_served();
     }
     // Sealing it again mends it.
@@ -92,4 +122,51 @@ fn a_stored_credential_that_does_not_open_stops_its_connection_and_no_other() {
     for gateway in house.gateways() {
         eventually("it is served again", || (gateway.call(&token).orders(US).status == 200).then_some(()));
     }
+}
+
+#[test]
+fn an_input_for_a_retired_sealing_key_is_refused_with_its_name_and_what_was_stored_serves_on() {
+    const KEYS: &str = "openteam-sealing-keys";
+    let house = alone();
+    let tenant = house.tenant("retired");
+    let token = tenant.agent_token();
+    let early: SealedCredential = house.read("retired", "retired-na-refresh-token");
+    let secrets: Api<Secret> = Api::namespaced(house.client().clone(), NAMESPACE);
+    let before = house.block_on(secrets.get(KEYS)).unwrap();
+    let replace = |with: Option<&Secret>| {
+        house.stop(OPERATOR);
+        house.block_on(secrets.delete(KEYS, &DeleteParams::default())).unwrap();
+        if let Some(secret) = with {
+            house.block_on(secrets.create(&PostParams::default(), secret)).unwrap();
+        }
+        house.restart(OPERATOR);
+    };
+    replace(None);
+
+    let mut late = SealedCredential::new("late", early.spec.clone());
+    late.metadata.namespace = Some("retired".to_owned());
+    house.apply(&late);
+    let key = seal::input_key_id(&early.spec.ciphertext).unwrap();
+    let message = format!("sealed for key {key}, which this cluster does not have: seal it again with a current key");
+    assert_eq!(refusal(&house, "retired", "late"), ("UnknownSealingKey".to_owned(), message));
+    tenant.wait_until_ready(&tenant.connection);
+    house.gateway(0).call(&token).orders(US).is_served();
+    // As the message says.
+    house.seal("amazonconnection/retired/retired-na", "refresh-token", tenant.seller.refresh_token.expose());
+    eventually("the new input is stored", || {
+        let stored: StoredCredential = house.read("retired", "amazonconnection.retired-na.refreshtoken");
+        (stored.spec.generation == 2).then_some(())
+    });
+    tenant.wait_until_ready(&tenant.connection);
+
+    // Both keys, the one from before being current again.
+    let mut both = house.block_on(secrets.get(KEYS)).unwrap();
+    both.data.get_or_insert_default().extend(before.data.unwrap_or_default());
+    (both.metadata.resource_version, both.metadata.uid) = (None, None);
+    replace(Some(&both));
+    house.patch::<SealedCredential>("retired", "late", &json!({ "metadata": { "labels": { "again": "true" } } }));
+    eventually("the input is what it is: as old as what was stored", || {
+        let late: SealedCredential = house.read("retired", "late");
+        (late.status?.state == Some(SealedCredentialState::Superseded)).then_some(())
+    });
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod amazon;
+mod certificates;
 mod containment;
 mod currency;
 mod disk;

@@ -6,6 +6,9 @@ use openteam_end_to_end::{House, house, repository};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// Every role, in order.
+const ROLES: [&str; 5] = ["gateway", "operator", "portal", "recorder", "webhook"];
+
 /// What kustomize makes of the base with these settings merged in.
 fn rendered(house: &House, name: &str, literals: &[&str]) -> String {
     // Kustomize takes bases by relative paths only.
@@ -28,6 +31,10 @@ fn documents(yaml: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(yaml).map(|document| Value::deserialize(document).unwrap()).collect()
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// The ConfigMap that the pods of a role mount.
 fn mounted(documents: &[Value], role: &str) -> String {
     let of = |document: &&Value| document["metadata"]["name"] == format!("openteam-{role}");
@@ -42,14 +49,19 @@ fn a_changed_setting_rolls_every_role() {
     let house = house();
     let before = documents(&rendered(&house, "before", &[]));
     let after = documents(&rendered(&house, "after", &["stalenessLimit=30s"]));
-    for role in ["operator", "gateway", "recorder"] {
+    // A role that comes later is not forgotten here.
+    let workload = |one: &&Value| one["spec"]["template"]["spec"]["containers"].is_array();
+    let mut workloads: Vec<_> = after.iter().filter(workload).map(|one| text(&one["metadata"]["name"])).collect();
+    workloads.sort();
+    assert_eq!(workloads, ROLES.map(|role| format!("openteam-{role}")));
+    for role in ROLES {
         let (before, after) = (mounted(&before, role), mounted(&after, role));
         assert!(before.starts_with("openteam-") && after.starts_with("openteam-"), "{before} {after}");
         assert_ne!(before, after, "{role}");
     }
     assert!(after.iter().any(|document| document["kind"] == "PrometheusRule"));
     let monitor = after.iter().find(|document| document["kind"] == "PodMonitor").unwrap();
-    for role in ["operator", "gateway", "recorder"] {
+    for role in ROLES {
         let workload = after
             .iter()
             .find(|one| one["metadata"]["name"] == format!("openteam-{role}") && one["spec"]["template"].is_object());

@@ -77,10 +77,11 @@ fn only_the_operator_writes_what_is_known_of_logs_and_who_may_restore_a_backup_e
     for user in forger {
         place.refused(user, &["create", "-f", "-"], Some(&map("b")), why);
     }
-    place.done(&role("operator"), &["create", "-f", "-"], Some(&map("a")));
+    place.done(GITOPS, &["create", "-f", "-"], Some(&map("a")));
+    place.done(&role("operator"), &[&["annotate"], &object[..], &["a=b"]].concat(), None);
     for user in forger {
         place.refused(user, &["replace", "-f", "-"], Some(&map("b")), why);
-        place.refused(user, &[&["annotate"], &object[..], &["a=b"]].concat(), None, why);
+        place.refused(user, &[&["annotate"], &object[..], &["c=d"]].concat(), None, why);
         place.refused(user, &[&["delete"], &object[..]].concat(), None, why);
     }
     // Any other ConfigMap there is none of its business.
@@ -88,6 +89,26 @@ fn only_the_operator_writes_what_is_known_of_logs_and_who_may_restore_a_backup_e
     place.done("tenant-of-maps", &["create", "-f", "-"], Some(&other));
     place.done(GITOPS, &["replace", "-f", "-"], Some(&map("c")));
     place.done(GITOPS, &[&["delete"], &object[..]].concat(), None);
+}
+
+#[test]
+fn records_are_kept_for_a_year_whoever_sets_it() {
+    let place = place();
+    let map = |name: &str, retention: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": NAMESPACE },
+            "data": { "retention": retention },
+        })
+    };
+    for too_short in ["364d", "30d", "0d", "1y", "", "365", "365h"] {
+        let short = map("openteam-h4sh", too_short);
+        place.refused(GITOPS, &["create", "-f", "-"], Some(&short), "records are kept for a year at least");
+    }
+    for kept in ["365d", "400d", "1000d"] {
+        place.done(GITOPS, &["apply", "-f", "-"], Some(&map("openteam-h4sh", kept)));
+    }
+    place.refused(GITOPS, &["apply", "-f", "-"], Some(&map("openteam-h4sh", "100d")), "for a year at least");
+    place.done(GITOPS, &["create", "-f", "-"], Some(&map("somebody-elses", "30d")));
 }
 
 #[test]

@@ -38,13 +38,22 @@ fn promise_7_what_is_no_operation_or_cannot_be_tied_to_a_marketplace_never_reach
     let tenant = house.tenant("unserved");
     let token = tenant.agent_token();
     let gateway = house.gateway(0);
-    let refused = |path: &str, code: &str| gateway.call(&token).get(path).is_refused(403, code);
-    refused("/unserved", "OperationUnknown");
-    refused("/orders/v9/unserved", "OperationUnknown");
-    refused("/Orders/v0/orders?mark=unserved", "OperationUnknown");
-    refused("/notifications/v1/destinations?mark=unserved", "OperationNeverServed");
+    let refused = |path: &str, code: &str, message: &str| {
+        let answer = gateway.call(&token).get(path);
+        answer.is_refused(403, code);
+        assert_eq!(answer.message(), message);
+    };
+    let unknown = "GET on this path is no Selling Partner API operation that OpenTeam knows";
+    refused("/unserved", "OperationUnknown", unknown);
+    refused("/orders/v9/unserved", "OperationUnknown", unknown);
+    refused("/Orders/v0/orders?mark=unserved", "OperationUnknown", unknown);
+    let never = "notifications/v1/getDestinations is never served through OpenTeam: it acts for the application, not for \
+                 one seller";
+    refused("/notifications/v1/destinations?mark=unserved", "OperationNeverServed", never);
     // It names no marketplace, and the seller is in one more than the caller.
-    refused("/orders/v0/orders/101-0000001-0000001?mark=unserved", "NotYetCheckable");
+    let unchecked = "orders/v0/getOrder is not yet checkable: it names no marketplace, and the caller's scope is narrower \
+                     than the seller's marketplaces; the connection's operations.allow may open it by its full name";
+    refused("/orders/v0/orders/101-0000001-0000001?mark=unserved", "NotYetCheckable", unchecked);
     assert_eq!(house.amazon().heard("unserved"), []);
 }
 

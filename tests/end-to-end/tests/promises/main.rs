@@ -4,6 +4,7 @@
 mod containment;
 mod credentials;
 mod destinations;
+mod record;
 mod restore;
 mod scope;
 mod secrets;

@@ -114,36 +114,42 @@ fn promise_2_a_runtime_token_ends_with_its_object_its_time_and_its_issuers_membe
     let (owner, member, viewer) =
         (tenant.member(Role::Owner), tenant.member(Role::Member), tenant.member(Role::Viewer));
     let gateway = house.gateway(1);
-    let ends_with = |token: &str, status: u16, code: &str| {
+    let ends_with = |token: &str, code: &str, message: &str| {
         within(SOON, code, || (gateway.call(token).orders(US).code() == code).then_some(()));
-        gateway.call(token).orders(US).is_refused(status, code);
+        let answer = gateway.call(token).orders(US);
+        answer.is_refused(403, code);
+        assert_eq!(answer.message(), message);
+    };
+    let left = |name: &str| {
+        format!("RuntimeToken endings/{name}: the person who issued it is no longer an Owner or Member of the Team")
     };
 
     let deleted = tenant.runtime_token("deleted");
     house.delete::<RuntimeToken>("endings", "deleted");
-    ends_with(&deleted, 403, "Unauthorized");
+    ends_with(&deleted, "Unauthorized", "Access to requested resource is denied.");
 
     let (mut late, text) = tenant.runtime_token_of("late", &owner, &[US], "1h");
     late.spec.expires_at.0 = "2026-01-01T00:00:00Z".parse().unwrap();
     house.apply(&late);
-    ends_with(&text, 403, "Expired");
+    ends_with(&text, "Expired", "RuntimeToken endings/late: it has expired; issue another one");
 
     let (long, text) = tenant.runtime_token_of("long", &owner, &[US], "25h");
     house.apply(&long);
-    ends_with(&text, 403, "LivesTooLong");
+    let long = "RuntimeToken endings/long: it was given a longer life than the Team's runtimeTokens.maxTtl allows";
+    ends_with(&text, "LivesTooLong", long);
 
     for stranger in [viewer.as_str(), "nobody@example.com"] {
         let name = stranger.split('@').next().unwrap();
         let (object, text) = tenant.runtime_token_of(name, stranger, &[US], "1h");
         house.apply(&object);
-        ends_with(&text, 403, "IssuerNotMember");
+        ends_with(&text, "IssuerNotMember", &left(name));
     }
 
     let leaver = tenant.runtime_token("leaver");
     let team: Team = house.read("endings", "endings");
     let stay: Vec<_> = team.spec.members.into_iter().filter(|one| one.email != member).collect();
     house.patch::<Team>("endings", "endings", &json!({ "spec": { "members": stay } }));
-    ends_with(&leaver, 403, "IssuerNotMember");
+    ends_with(&leaver, "IssuerNotMember", &left("leaver"));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    AgentGrant, AmazonApplication, AmazonConnection, ProvenCredentials, StoredCredential,
+    AgentGrant, AmazonApplication, AmazonConnection, ProvenCredentials, SealedCredential, StoredCredential,
     condition::{self, AUTHORIZED, READY},
 };
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
+    api::{ListParams, ObjectMeta, Patch, PatchParams},
 };
 use openteam_end_to_end::{House, NAMESPACE, Tenant, alone, eventually, house};
 use serde_json::{Value, json};
@@ -159,6 +161,76 @@ fn what_a_gateway_is_refused_shows_and_a_test_asks_amazon_once() {
     gateway("False", "ApplicationSecretRejected", 3);
     becomes(&house, &tenant, READY, "False", "ApplicationSecretRejected");
     assert_eq!(asked(), asked_before + 1);
+}
+
+/// What somebody else puts on an object, beside what is ours.
+fn foreign() -> Value {
+    json!({
+        "labels": { "example.com/owner": "platform" }, "annotations": { "example.com/note": "theirs" },
+    })
+}
+
+/// Whether all of it is there.
+fn has_foreign(metadata: &ObjectMeta) -> bool {
+    let has = |all: &Option<BTreeMap<String, String>>, key: &str, value: &str| {
+        all.as_ref().and_then(|all| all.get(key)).is_some_and(|there| there == value)
+    };
+    has(&metadata.labels, "example.com/owner", "platform") && has(&metadata.annotations, "example.com/note", "theirs")
+}
+
+#[test]
+fn what_others_put_on_an_applied_object_stays_and_over_our_own_fields_the_operator_wins() {
+    let house = house();
+    let tenant = house.tenant("shared");
+    let authority = house.gateway_ca_told_in("shared");
+    let maps: Api<ConfigMap> = Api::namespaced(house.client().clone(), "shared");
+    let mut metadata = foreign();
+    metadata["name"] = json!("openteam-gateway");
+    let theirs = |data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data });
+    let apply = |data: Value, forced: bool| {
+        let parameters = PatchParams::apply("somebody");
+        let parameters = if forced { parameters.force() } else { parameters };
+        house.block_on(maps.patch("openteam-gateway", &parameters, &Patch::Apply(theirs(data))))
+    };
+    // Nobody takes ours by accident; by force, and it is put right.
+    let Err(kube::Error::Api(conflict)) = apply(json!({ "ca.crt": "theirs" }), false) else { panic!("a conflict") };
+    assert_eq!((conflict.code, conflict.reason.as_str()), (409, "Conflict"), "{}", conflict.message);
+    let before = house.block_on(maps.get("openteam-gateway")).unwrap().metadata.resource_version;
+    apply(json!({ "ca.crt": "theirs", "note": "theirs" }), true).unwrap();
+    let map = eventually("the operator's own is back", || {
+        let map = house.block_on(maps.get("openteam-gateway")).unwrap();
+        (map.data.as_ref()?.get("ca.crt")? == &authority).then_some(map)
+    });
+    assert_ne!(map.metadata.resource_version, before, "it was another");
+    assert_eq!(map.data.as_ref().unwrap().get("note").map(String::as_str), Some("theirs"));
+    assert!(has_foreign(&map.metadata), "{:?}", map.metadata);
+    let fields = |manager: &str| -> String {
+        let all = map.metadata.managed_fields.iter().flatten();
+        let own = all.filter(|entry| entry.manager.as_deref() == Some(manager));
+        own.map(|entry| serde_json::to_string(&entry.fields_v1).unwrap()).collect()
+    };
+    assert!(fields("openteam-operator").contains("f:ca.crt") && !fields("openteam-operator").contains("f:note"));
+    assert!(
+        fields("somebody").contains("f:note") && !fields("somebody").contains("f:ca.crt"),
+        "{}",
+        fields("somebody")
+    );
+
+    // Nor is it taken off an object that is replaced as a whole.
+    let name = format!("amazonconnection.{}.refreshtoken", tenant.connection);
+    house.patch::<StoredCredential>("shared", &name, &json!({ "metadata": foreign() }));
+    let first: SealedCredential = house.read("shared", "shared-na-refresh-token");
+    let sealed_at = first.status.unwrap().sealed_at.unwrap();
+    eventually("a second has passed, the finest time that is kept", || {
+        (Timestamp::now().as_second() > sealed_at.0.as_second()).then_some(())
+    });
+    tenant.seal(&tenant.seller.refresh_token);
+    let stored = eventually("the newer is stored", || {
+        let stored: StoredCredential = house.read("shared", &name);
+        (stored.spec.generation == 2).then_some(stored)
+    });
+    assert!(has_foreign(&stored.metadata), "{:?}", stored.metadata);
+    assert!(stored.metadata.annotations.unwrap().contains_key("internal.openteam.dev/input"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use process::{
     metrics::Metrics,
     record,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const RECORDER: &str = "openteam-recorder-0";
 /// A gateway waits two seconds for an acknowledgement.
@@ -30,8 +30,11 @@ fn refuses_without_a_record(name: &str, end: fn(&openteam_end_to_end::House)) {
         let answer = gateway.call(&token).get(&path(number));
         assert!(asked.elapsed() < PROMISED, "{:?}", asked.elapsed());
         answer.is_refused(503, "NotRecorded");
+        assert_eq!(answer.message(), "the call could not be recorded; try again");
         assert_eq!(answer.headers["retry-after"], "1");
-        assert_eq!(gateway.exchange(&format!("{name}/{name}-na~{token}")).status, 503);
+        let exchanged = gateway.exchange(&format!("{name}/{name}-na~{token}"));
+        assert_eq!((exchanged.status, &exchanged.json()["error"]), (503, &json!("temporarily_unavailable")));
+        assert_eq!(exchanged.json()["error_description"], "the call could not be recorded; try again");
         // A refusal never waits for the record.
         let asked = Instant::now();
         gateway.call(&token).get("/no/such/operation").is_refused(403, "OperationUnknown");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use openteam_end_to_end::{House, alone, eventually, house};
+use openteam_end_to_end::{House, WEBHOOK, alone, eventually, house};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -81,19 +81,23 @@ fn orders(length: usize) -> Vec<Vec<usize>> {
     orders
 }
 
-#[test]
-fn samples_converge_in_every_order_without_gateways() {
-    let house = alone();
-    (0..House::GATEWAYS).for_each(|number| house.stop(&format!("openteam-gateway-{number}")));
-    let ours: Vec<Value> = samples(&house)
+/// Applies the samples of our kinds in each of some orders, each in a namespace of its own, and demands that all end alike.
+fn converges(house: &House, name: &str, reviewed: bool, which: impl Fn(usize) -> bool) {
+    let ours: Vec<Value> = samples(house)
         .into_iter()
         .filter(|one| one["apiVersion"].as_str().is_some_and(|version| version.starts_with("openteam.dev/")))
         .collect();
     let orders = orders(ours.len());
     assert_eq!((ours.len(), orders.len()), (4, 24));
-    let namespaces: Vec<String> = (0..orders.len()).map(|number| format!("order-{number}")).collect();
-    for (namespace, order) in namespaces.iter().zip(&orders) {
-        house.create_namespace(namespace);
+    let orders: Vec<_> = orders.into_iter().enumerate().filter(|(number, _)| which(*number)).collect();
+    let namespace = |number: &usize| format!("{name}-{number}");
+    for (number, order) in &orders {
+        let namespace = namespace(number);
+        if reviewed {
+            house.create_reviewed_namespace(&namespace)
+        } else {
+            house.create_namespace(&namespace)
+        }
         for sample in order.iter().map(|&at| &ours[at]) {
             let mut sample = sample.clone();
             sample["metadata"]["namespace"] = namespace.as_str().into();
@@ -105,15 +109,37 @@ fn samples_converge_in_every_order_without_gateways() {
     }
     let converged = |namespace: &str| {
         eventually(&format!("the samples in {namespace} converge"), || {
-            conditions(&house, namespace)
+            conditions(house, namespace)
                 .filter(|them| them.get("AgentGrant Ready").is_some_and(|it| it == "True Ready"))
         })
     };
-    let first = converged(&namespaces[0]);
+    let first = converged(&namespace(&orders[0].0));
     assert_eq!(first["AmazonConnection Ready"], "False CredentialMissing");
-    for (namespace, order) in namespaces.iter().zip(&orders) {
+    for (number, order) in &orders {
         eventually(&format!("what came as {order:?} is as what came in another order"), || {
-            (converged(namespace) == first).then_some(())
+            (converged(&namespace(number)) == first).then_some(())
         });
     }
+}
+
+#[test]
+fn samples_converge_in_every_order_without_gateways() {
+    let house = alone();
+    (0..House::GATEWAYS).for_each(|number| house.stop(&format!("openteam-gateway-{number}")));
+    converges(&house, "order", false, |_| true);
+}
+
+#[test]
+fn samples_converge_in_several_orders_with_gateways_and_the_webhook() {
+    let house = house();
+    let reviewed = || {
+        let metrics = house.metrics(WEBHOOK);
+        let validated = "openteam_webhook_reviews_total{entry=\"validate\"";
+        let lines = metrics.lines().filter(|line| line.starts_with(validated));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = reviewed();
+    // As they are, backwards, and with each of the four first at least once.
+    converges(&house, "reviewed-order", true, |number| number % 5 == 0 || number == 23);
+    assert!(reviewed() >= before + 6 * 4, "the webhook was asked about each: {} before, {} after", before, reviewed());
 }

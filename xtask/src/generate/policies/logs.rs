@@ -33,5 +33,23 @@ pub(super) fn policies() -> Vec<Policy> {
                  ' may restore a backup with the verb restore-backup in the whole cluster'"
             ),
         ),
+        Policy::new(
+            "openteam-retention",
+            "Records are kept for a year at least: Amazon's Data Protection Policy asks for it. Roles refuse less at their start;\n\
+             this says so before.",
+        )
+        .on("", &["configmaps"], &["CREATE", "UPDATE"])
+        .condition(
+            "settings",
+            format!(
+                "request.namespace == {} && object.metadata.name.startsWith('openteam') && has(object.data) && 'retention' in object.data",
+                text(SYSTEM)
+            ),
+        )
+        .rule(
+            Reason::Invalid,
+            "object.data['retention'].matches('^(36[5-9]|3[7-9][0-9]|[4-9][0-9]{2}|[1-9][0-9]{3})d$')",
+            "'data.retention: ' + object.data['retention'] + ' is less than 365d, or no number of days: records are kept for a year at least'",
+        ),
     ]
 }
