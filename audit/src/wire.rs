@@ -2,6 +2,7 @@
 //!
 //! All lines of a request are stored, in order and with consecutive sequences, or none is.
 
+pub mod digest;
 pub mod logs;
 pub mod reading;
 pub mod records;

@@ -18,6 +18,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use recorder::{Place, Shard};
 
+use crate::review;
+
 /// Between two lines of progress.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Verify(verify::Arguments),
     Export(export::Arguments),
     Receipt(receipt::Arguments),
+    /// What of the record is to be reviewed, who has signed it off, and signing it off
+    Review(review::Arguments),
 }
 
 pub(crate) async fn run(command: &Command) -> anyhow::Result<ExitCode> {
@@ -50,6 +54,7 @@ pub(crate) async fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Export(arguments) => export::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Receipt(arguments) => receipt::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Review(arguments) => review::run(arguments).await,
     }
 }
 

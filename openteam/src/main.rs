@@ -10,6 +10,7 @@ mod keyset;
 mod manifest;
 mod output;
 mod respond;
+mod review;
 mod runtime_token;
 mod seal_command;
 
@@ -124,8 +125,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Command::RuntimeToken(arguments) => runtime_token::run(&arguments).await,
             Command::Keyset { command } => keyset::run(&command),
             Command::Config { command } => return Ok(config::run(&command).await),
-            Command::Audit { command } => return audit::run(&command).await,
             Command::Journal(arguments) => journal::run(&arguments),
+            Command::Audit { command } => return audit::run(&command).await,
             Command::Evidence { command } => evidence::run(&command),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "openteam", &mut std::io::stdout());

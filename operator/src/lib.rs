@@ -22,6 +22,7 @@ mod incident;
 mod lease;
 mod mailing;
 mod metrics;
+mod review;
 mod runtime_token;
 mod sealed_credential;
 mod spans;
@@ -162,6 +163,7 @@ async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &Atom
     let identity = process.pod.as_str();
     let metrics = metrics::Metrics::register(&process.metrics);
     let witnessing = witness::Metrics::register(&process.metrics);
+    let reviewing = review::Metrics::register(&process.metrics);
     let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     let mut held = tokio::select! {
         held = lease::acquire(process.client.clone(), &process.namespace, identity) => held,
@@ -172,7 +174,7 @@ async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &Atom
     metrics.leads();
     let led = tokio::select! {
         lost = held.hold() => return Err(lost.into()),
-        led = lead(process, arguments, starting, metrics, witnessing, mailer) => led,
+        led = lead(process, arguments, starting, metrics, (witnessing, reviewing), mailer) => led,
     };
     held.release().await;
     led
@@ -184,7 +186,7 @@ async fn lead(
     arguments: &Arguments,
     starting: &AtomicBool,
     metrics: metrics::Metrics,
-    witnessing: witness::Metrics,
+    (witnessing, reviewing): (witness::Metrics, review::Metrics),
     mailer: Mailer,
 ) -> Result<(), RunError> {
     let source = match &arguments.keyset {
@@ -279,16 +281,20 @@ async fn lead(
         contacts: controller::Contacts::of(&process.settings),
         outbox: incident::mail::Outbox::default(),
     });
+    let recorders =
+        record::replicas(&arguments.recorder.base(&process.namespace), &process.namespace, arguments.recorder_replicas);
+    let reviews = review::Reviews {
+        context: context.clone(),
+        recorders: recorders.clone(),
+        http: asking.clone(),
+        metrics: reviewing,
+    };
     let witness = witness::Witness {
         client: process.client.clone(),
         namespace: process.namespace.clone(),
         cluster,
         key: witness_key,
-        recorders: record::replicas(
-            &arguments.recorder.base(&process.namespace),
-            &process.namespace,
-            arguments.recorder_replicas,
-        ),
+        recorders,
         http: asking,
         recorder: recorder.clone(),
         held: {
@@ -300,6 +306,7 @@ async fn lead(
     process.metrics.collect(metrics::Inventory(context.clone()));
     let mut controllers = controllers(&context, &process.shutdown);
     controllers.spawn("witness of the logs", witness::run(witness, process.shutdown.clone()));
+    controllers.spawn("reviews of the record", review::run(reviews, process.shutdown.clone()));
     controllers.spawn("keeper of evidence", incident::evidence::run(context, keeper, process.shutdown.clone()));
     starting.store(false, Ordering::Relaxed);
 

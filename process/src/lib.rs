@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod policies;
 pub mod probes;
 pub mod record;
+pub mod review;
 pub mod serve;
 pub mod settings;
 pub mod start;

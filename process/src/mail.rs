@@ -35,11 +35,14 @@ pub enum MailKind {
     SignIn,
     /// A RuntimeToken is about to end.
     TokenExpiry,
+    /// The record is to be reviewed.
+    Review,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Incident, Self::Consent, Self::Revoked, Self::SignIn, Self::TokenExpiry];
+    pub const ALL: [Self; 6] =
+        [Self::Incident, Self::Consent, Self::Revoked, Self::SignIn, Self::TokenExpiry, Self::Review];
 
     /// Its name.
     #[must_use]
@@ -50,6 +53,7 @@ impl MailKind {
             Self::Revoked => "revoked",
             Self::SignIn => "sign-in",
             Self::TokenExpiry => "token-expiry",
+            Self::Review => "review",
         }
     }
 }

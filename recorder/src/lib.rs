@@ -8,6 +8,7 @@
 mod activity;
 mod backwards;
 mod detect;
+mod digest;
 pub mod export;
 mod extract;
 mod frame;

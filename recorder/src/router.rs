@@ -1,6 +1,7 @@
 //! `POST /v1/events`, as `audit::wire` describes it, and what it says of reading; evidence, as `evidence::wire` does. On a
 //! listener of its own [`readers`].
 
+mod digest;
 mod evidence;
 mod logs;
 pub(crate) mod readers;
@@ -39,6 +40,7 @@ pub fn router(journal: Journal, logs: Logs, shelf: Shelf) -> Router {
         .route(EVENTS_PATH, post(store))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(Stores { journal: journal.clone(), uses: uses.clone(), room: Arc::new(room) })
+        .merge(digest::router(journal.clone(), logs.clone()))
         .merge(logs::router(logs))
         .merge(reading::router(journal.clone(), uses))
         .merge(evidence::router(journal, shelf))

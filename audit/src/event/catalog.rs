@@ -87,7 +87,7 @@ macro_rules! catalog {
 catalog! {
     ReviewMade: ComplianceFinding [1] Informational "review of the record made" by [Operator] with ["checkpoints"]
         when "The digest of a fortnight's record was made, for a person to review.";
-    ReviewSignedOff: ComplianceFinding [3] Informational "review of the record signed off" by [Portal, Recorder]
+    ReviewSignedOff: ComplianceFinding [3] Informational "review of the record signed off" by [Operator, Portal]
         with ["checkpoints", "signed_off_by"]
         when "A person said by name that they reviewed that digest.";
 

@@ -186,7 +186,7 @@ fn samples() -> Vec<(&'static str, Role, Activity)> {
         ("review signed off", (Role::Portal, review(ReviewStage::SignedOffBy(by())).into())),
         (
             "review signed off by a user of kubernetes",
-            (Recorder, review(ReviewStage::SignedOffBy(Requester::of("ann@example.com"))).into()),
+            (Operator, review(ReviewStage::SignedOffBy(Requester::of("ann@example.com"))).into()),
         ),
         ("record read by a user of kubernetes", (Recorder, read(Kind::Namespace, "acme"))),
         ("whole record read by a user of kubernetes", (Recorder, read(Kind::Log, "recorder-0"))),

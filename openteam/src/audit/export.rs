@@ -50,9 +50,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(url) = arguments.to.to_str().and_then(|to| process::storage::parse(to).ok()) {
         let storage = Storage::open(&url)?;
-        return upload(&place, &storage, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"))
-            .await
-            .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
+        return upload(&place, &storage, &arguments.log, &mut |shard, done, of| {
+            progress.tell(shard, done, of, "files")
+        })
+        .await
+        .with_context(|| format!("logs in {}", arguments.directory.dir.display()));
     }
     let done =
         export(&place, &arguments.to, &arguments.log, &mut |shard, done, of| progress.tell(shard, done, of, "files"));

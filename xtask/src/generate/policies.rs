@@ -15,6 +15,7 @@ mod logs;
 mod object;
 mod operator;
 mod portal;
+mod review;
 mod rotate;
 mod stored;
 
@@ -82,7 +83,7 @@ fn account(role: &str) -> String {
 }
 
 /// All of them, by subject.
-fn subjects() -> [(&'static str, Vec<Policy>); 13] {
+fn subjects() -> [(&'static str, Vec<Policy>); 14] {
     [
         ("annotations", annotations::policies()),
         ("contain", contain::policies()),
@@ -95,6 +96,7 @@ fn subjects() -> [(&'static str, Vec<Policy>); 13] {
         ("logs", logs::policies()),
         ("operator", operator::policies()),
         ("portal", portal::policies()),
+        ("review", review::policies()),
         ("rotate", rotate::policies()),
         ("stored", stored::policies()),
     ]

@@ -12,5 +12,6 @@ mod keys;
 mod place;
 mod portal;
 mod restart;
+mod reviewing;
 mod roles;
 mod rotating;
