@@ -115,7 +115,7 @@ fn one(
         }
         done += 1;
         progress(shard, done, of);
-        Ok(())
+        Ok::<_, ExportError>(())
     };
     for bundle in 0..bundles {
         let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
