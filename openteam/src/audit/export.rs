@@ -17,7 +17,7 @@ use crate::output::{Output, table};
 /// `checkpoint`, `witnessed`, `vkey`, `tile/…`. Goes on where it ended, and adds what is new; a copy that the log contradicts is
 /// left as it is. From a recorder's pod, of which one reaches the disk by a pipe alone:
 ///
-///   kubectl exec -n openteam-system openteam-recorder-0 -- openteam audit export --to - | tar -x
+///   kubectl exec -n openteam-system openteam-recorder-0 -- /usr/local/bin/openteam audit export --to - | tar -x
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
