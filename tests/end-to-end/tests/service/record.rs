@@ -195,3 +195,41 @@ fn the_portal_is_told_what_is_recorded_of_a_namespace_and_that_it_asked_is_recor
     let (journals, _, _) = asking(&house, Role::Gateway, gateway, house.client_of(gateway));
     assert_eq!(house.block_on(journals.last_use("pages")), Err(NoAnswer));
 }
+
+#[test]
+fn logs_are_copied_to_the_place_that_the_setting_names_up_to_what_was_witnessed() {
+    let house = alone();
+    let place = house.state_dir().join("copied-logs");
+    // The witness writes once a minute at most.
+    let (shard, _) = within(Duration::from_secs(150), "the witness has seen a log, and the recorder knows", || {
+        let logs = std::fs::read_dir(house.disk().join("journal/log")).ok()?;
+        let mut shards: Vec<_> = logs.flatten().map(|entry| entry.path()).collect();
+        shards.sort();
+        let newest = shards.pop()?;
+        newest.join("witnessed").exists().then(|| newest.file_name().unwrap().to_str().unwrap().to_owned())
+    });
+    house.set("auditUrl", Some(&format!("file://{}", place.display())));
+    house.stop(RECORDER);
+    house.restart(RECORDER);
+    let copy = audit::log::Directory(place.join(RECORDER).join(&shard));
+    let (note, _) = within(Duration::from_secs(30), "it is copied", || {
+        std::fs::read_to_string(place.join(RECORDER).join(&shard).join("checkpoint")).ok()
+    });
+    let key = std::fs::read_to_string(place.join(RECORDER).join(&shard).join("vkey")).unwrap().parse().unwrap();
+    let verified =
+        audit::log::verify(&copy, &key, &audit::log::Options::default(), &mut |_, _| {}, &mut |_, _| {}).unwrap();
+    assert_eq!(verified.checkpoint.text(), note);
+    // As many signatures as there are: the log's and the witness's.
+    assert_eq!(note.lines().filter(|line| line.starts_with('\u{2014}')).count(), 2, "{note}");
+    assert!(!house.metrics(RECORDER).contains("openteam_recorder_log_copied_timestamp_seconds 0"));
+
+    // A place that cannot be used keeps nothing from being recorded.
+    house.set("auditUrl", Some("file:///dev/null/logs"));
+    house.stop(RECORDER);
+    house.restart(RECORDER);
+    let tenant = house.tenant("copied-logs");
+    tenant.wait_until_ready(&tenant.connection);
+    house.set("auditUrl", None);
+    house.stop(RECORDER);
+    house.restart(RECORDER);
+}
