@@ -22,7 +22,7 @@ fn review(digest: &str) -> Value {
 }
 
 /// The words of a patch by which a user sets annotations and more.
-fn patch<'a>(patch: &'a str) -> Vec<&'a str> {
+fn patch(patch: &str) -> Vec<&str> {
     [&["patch"], &OBJECT[..], &["--type=merge", "-p", patch]].concat()
 }
 
