@@ -25,7 +25,7 @@ use crate::{
         Status, Tone, When,
     },
     portal::{Ask, Fields, Membership, Portal},
-    session, shown,
+    shown,
 };
 
 /// How often a page that follows is told that it is still being told.
@@ -172,13 +172,7 @@ impl Followed {
     fn status(&self) -> Option<(String, bool)> {
         let now = Timestamp::now();
         let index = self.portal.index().ok()?;
-        let visitor = &self.membership.visitor;
-        let user = self.portal.users.get(&visitor.name)?;
-        session::find(&user.spec, &visitor.session.hash, now)?;
-        if annotation::incidents(&user.metadata).is_some() {
-            return None;
-        }
-        let membership = self.portal.membership(&index, visitor, &self.membership.team)?;
+        let membership = self.portal.still(&index, &self.membership, now)?;
         let connection = index.connections.get(&self.connection)?.read()?;
         if connection.spec.team_ref.name != membership.team.name {
             return None;

@@ -257,6 +257,7 @@ async fn member(
         }
         TeamRoute::Contain => containing(ask, membership, What::Team, post, form).await,
         TeamRoute::Activity => activity::show(ask, membership).await,
+        TeamRoute::Export => activity::export(ask, membership).await,
     }
 }
 

@@ -13,16 +13,25 @@ const CHANGES_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// Pages of one person that follow a connection at a time, and of all.
 const FOLLOWED_EACH: usize = 6;
 const FOLLOWED: usize = 256;
+/// Files of the record that are made at a time, one for each person. Two are as much as recorders let themselves be asked by
+/// all; each asks once at a time, so pages come to their turn between.
+const EXPORTED_EACH: usize = 1;
+const EXPORTED: usize = 2;
 
 /// What people are doing, by the name of their PortalUser.
 pub(crate) struct Paces {
     changes: DefaultKeyedRateLimiter<String>,
-    followed: Arc<Mutex<HashMap<String, usize>>>,
+    followed: Taken,
+    exported: Taken,
 }
+
+/// Who has how many places.
+type Taken = Arc<Mutex<HashMap<String, usize>>>;
 
 impl Default for Paces {
     fn default() -> Self {
-        Self { changes: RateLimiter::keyed(Quota::per_minute(CHANGES_A_MINUTE)), followed: Arc::default() }
+        let changes = RateLimiter::keyed(Quota::per_minute(CHANGES_A_MINUTE));
+        Self { changes, followed: Arc::default(), exported: Arc::default() }
     }
 }
 
@@ -34,13 +43,12 @@ impl Paces {
 
     /// A place for one more page that follows, until it is dropped.
     pub(crate) fn follow(&self, person: &str) -> Option<Place> {
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = followed.get(person).copied().unwrap_or_default();
-        if own >= FOLLOWED_EACH || followed.values().sum::<usize>() >= FOLLOWED {
-            return None;
-        }
-        followed.insert(person.to_owned(), own + 1);
-        Some(Place { person: person.to_owned(), followed: self.followed.clone() })
+        Place::take(&self.followed, person, FOLLOWED_EACH, FOLLOWED)
+    }
+
+    /// A place for one more file of the record, until it is dropped.
+    pub(crate) fn export(&self, person: &str) -> Option<Place> {
+        Place::take(&self.exported, person, EXPORTED_EACH, EXPORTED)
     }
 
     /// Forgets who has done nothing of late.
@@ -49,18 +57,30 @@ impl Paces {
     }
 }
 
-/// The place of a page that follows.
+/// The place of something that lasts.
 pub(crate) struct Place {
     person: String,
-    followed: Arc<Mutex<HashMap<String, usize>>>,
+    taken: Taken,
+}
+
+impl Place {
+    fn take(taken: &Taken, person: &str, each: usize, all: usize) -> Option<Self> {
+        let mut places = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = places.get(person).copied().unwrap_or_default();
+        if own >= each || places.values().sum::<usize>() >= all {
+            return None;
+        }
+        places.insert(person.to_owned(), own + 1);
+        Some(Self { person: person.to_owned(), taken: taken.clone() })
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        match followed.get_mut(&self.person) {
+        let mut places = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match places.get_mut(&self.person) {
             Some(own) if *own > 1 => *own -= 1,
-            _ => drop(followed.remove(&self.person)),
+            _ => drop(places.remove(&self.person)),
         }
     }
 }
@@ -80,6 +100,17 @@ mod tests {
         assert_eq!(others.len() + places.len(), FOLLOWED);
         drop((places, others));
         assert!(paces.followed.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_file_of_the_record_is_made_for_a_person_and_few_for_all() {
+        let paces = Paces::default();
+        let ada = paces.export("ada").unwrap();
+        assert!(paces.export("ada").is_none() && paces.follow("ada").is_some());
+        let _bob = paces.export("bob").unwrap();
+        assert!(paces.export("eve").is_none());
+        drop(ada);
+        assert!(paces.export("eve").is_some());
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod token_issued;
 mod token_new;
 mod tokens;
 
-pub use activity::{Activity, ActivityEvent};
+pub use activity::{Activity, ActivityEvent, ActivityFilter, Choice, Loosened, Select};
 pub use amazon_login::{AmazonLogin, PendingConsent};
 pub use asset::{Asset, asset, css_path, icon_path, js_path};
 pub use connection::{Connection, ConnectionMay, ConnectionUser, LiveStatus, MarketplaceRow, Step, StepState};

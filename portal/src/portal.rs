@@ -198,6 +198,18 @@ impl Portal {
         Some(Membership { visitor: visitor.clone(), team: team.clone(), object, role })
     }
 
+    /// Somebody's place in a Team as it is now, for an answer that takes a while: nobody's who was signed out or contained
+    /// since.
+    pub(crate) fn still(&self, index: &Index, membership: &Membership, now: Timestamp) -> Option<Membership> {
+        let visitor = &membership.visitor;
+        let user = self.users.get(&visitor.name)?;
+        session::find(&user.spec, &visitor.session.hash, now)?;
+        if crds::annotation::incidents(&user.metadata).is_some() {
+            return None;
+        }
+        self.membership(index, visitor, &membership.team)
+    }
+
     pub(crate) fn client_address(&self, connection: IpAddr, headers: &HeaderMap) -> IpAddr {
         network::client(connection, headers, self.trusted_proxies)
     }

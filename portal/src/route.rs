@@ -37,6 +37,7 @@ pub(crate) enum TeamRoute {
     Token(String, TokenRoute),
     Contain,
     Activity,
+    Export,
 }
 
 /// What of a connection.
@@ -164,6 +165,7 @@ impl TeamRoute {
             ["tokens", name, "contain"] if is_name(name) => Self::Token(name.to_owned(), TokenRoute::Contain),
             ["contain"] => Self::Contain,
             ["activity"] => Self::Activity,
+            ["activity", "export"] => Self::Export,
             _ => return None,
         })
     }
@@ -172,9 +174,11 @@ impl TeamRoute {
     fn needs(&self) -> (Option<Action>, Option<Action>) {
         use ConnectionRoute as C;
         match self {
-            Self::Overview | Self::Members | Self::Activity | Self::Connection(_, C::Detail | C::Events) => {
-                (Some(Action::See), None)
-            }
+            Self::Overview
+            | Self::Members
+            | Self::Activity
+            | Self::Export
+            | Self::Connection(_, C::Detail | C::Events) => (Some(Action::See), None),
             Self::Accept => (None, Some(Action::See)),
             Self::Connections => (None, Some(Action::Connect)),
             Self::NewConnection => (Some(Action::Connect), None),
@@ -212,6 +216,7 @@ impl TeamRoute {
             Self::Token(_, TokenRoute::Revoke) => "revoke-token",
             Self::RevokeAll => "revoke-all",
             Self::Activity => "activity",
+            Self::Export => "activity-export",
         }
     }
 }
@@ -264,7 +269,7 @@ pub(crate) mod tests {
         "/teams/ns/acme/tokens/t/revoke",
         "/teams/ns/acme/tokens/t/contain",
     ];
-    const MORE: [&str; 2] = ["/teams/ns/acme/contain", "/teams/ns/acme/activity"];
+    const MORE: [&str; 3] = ["/teams/ns/acme/contain", "/teams/ns/acme/activity", "/teams/ns/acme/activity/export"];
 
     /// Every address with its route.
     pub(crate) fn all() -> Vec<(&'static str, Route)> {
@@ -352,6 +357,7 @@ pub(crate) mod tests {
                 TeamRoute::Token(_, TokenRoute::Contain) => 30,
                 TeamRoute::Contain => 31,
                 TeamRoute::Activity => 32,
+                TeamRoute::Export => 33,
             },
         };
         for (number, path) in ALL.into_iter().chain(MORE).enumerate() {
@@ -386,6 +392,8 @@ pub(crate) mod tests {
             "/teams/ns/acme/connections/na/restore",
             "/teams/ns/acme/connections/na/events/x",
             "/teams/ns/acme/tokens/t",
+            "/teams/ns/acme/activity/export/csv",
+            "/teams/ns/acme/activity.csv",
             "/sessions/A/end",
             "/sessions//end",
             "/assets/a/b",

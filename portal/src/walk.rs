@@ -25,7 +25,7 @@ fn of_get(route: &Route) -> Leaves {
     match route {
         // Amazon's answer comes by GET.
         Route::Callback => Events(&[E::ConsentReturnedBy, E::ConsentNotReturnedBy, E::CreatedBy, E::InputGivenBy]),
-        Route::Team(_, T::Activity) => Events(&[E::RecordReadBy]),
+        Route::Team(_, T::Activity | T::Export) => Events(&[E::RecordReadBy]),
         Route::Home
         | Route::SignIn
         | Route::Code
@@ -74,7 +74,7 @@ fn of_team(route: &T) -> Leaves {
         // Under what is contained it is contained too: deleting it would destroy evidence.
         T::RevokeAll | T::Token(_, TokenRoute::Revoke) => Events(&[E::DeletedBy, E::ContainedBy]),
         T::Token(_, TokenRoute::Contain) | T::Contain => Events(&[E::ContainedBy]),
-        T::Overview | T::Members | T::NewConnection | T::NewToken | T::Activity => SHOWS,
+        T::Overview | T::Members | T::NewConnection | T::NewToken | T::Activity | T::Export => SHOWS,
     }
 }
 

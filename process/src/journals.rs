@@ -96,11 +96,11 @@ impl Journals {
     }
 
     /// A page of what `asked` says ([`Asked::before`] is not looked at), from `from` on, or the newest. That somebody reads is
-    /// recorded first: `_read` is the proof, of an `audit::Change::RecordReadBy`.
+    /// recorded first: `_read` is the proof, of an `audit::Change::RecordReadBy`; one reading may take several pages.
     ///
     /// # Errors
     /// [`NoAnswer`]
-    pub async fn activity(&self, _read: Recorded, asked: &Asked, from: Option<&Cursor>) -> Result<Events, NoAnswer> {
+    pub async fn activity(&self, _read: &Recorded, asked: &Asked, from: Option<&Cursor>) -> Result<Events, NoAnswer> {
         let limit = asked.limit.unwrap_or(MOST_EVENTS).clamp(1, MOST_EVENTS);
         let asks = self.all.iter().enumerate().map(|(index, (pod, url))| async move {
             let before = match from.map(|from| from.0.get(index).copied()) {
@@ -186,13 +186,20 @@ impl fmt::Debug for Journals {
 type Pair = (&'static str, String);
 
 fn query(asked: &Asked) -> Vec<Pair> {
-    let Asked { namespace, team, team_uid, before, limit } = asked;
+    let Asked { namespace, team, team_uid, before, limit, connection, topic, outcome, who, text, since, until } = asked;
     let pairs = [
         ("namespace", Some(namespace.clone())),
         ("team", team.clone()),
         ("teamUid", team_uid.map(|uid| uid.to_string())),
         ("before", before.map(|before| before.to_string())),
         ("limit", limit.map(|limit| limit.to_string())),
+        ("connection", connection.clone()),
+        ("topic", topic.map(|topic| format!("{topic:?}"))),
+        ("outcome", outcome.map(|outcome| format!("{outcome:?}"))),
+        ("who", who.clone().map(String::from)),
+        ("text", text.clone().map(String::from)),
+        ("since", since.map(|since| since.to_string())),
+        ("until", until.map(|until| until.to_string())),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
@@ -228,7 +235,7 @@ fn merge(pages: Vec<Option<(Page, Option<u64>)>>, from: Option<&Cursor>, limit: 
 
 #[cfg(test)]
 mod tests {
-    use audit::wire::reading::Outcome;
+    use audit::wire::reading::{Outcome, Sought, Topic};
 
     use super::*;
 
@@ -257,6 +264,38 @@ mod tests {
         left.truncate(limit);
         let next = (left.len() == limit).then(|| left.last().map(|event| event.sequence)).flatten();
         Page { events: left, next, is_partial: false }
+    }
+
+    #[test]
+    fn every_filter_is_asked_in_the_words_that_recorders_read() {
+        let sought = |words: &str| Sought::new(words, vec!["hmac-sha256:1".to_owned()], vec!["na".to_owned()]).ok();
+        let mut asked = Asked {
+            namespace: "acme".to_owned(),
+            team: Some("acme".to_owned()),
+            team_uid: Some("01950000-0000-7000-8000-000000000001".parse().unwrap()),
+            before: Some(3),
+            limit: Some(5),
+            connection: Some("acme-na".to_owned()),
+            topic: None,
+            outcome: None,
+            who: sought("ada & ben"),
+            text: sought("é=1"),
+            since: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            until: Some("2026-02-01T00:00:00Z".parse().unwrap()),
+        };
+        for topic in Topic::ALL {
+            for outcome in [Outcome::Intended, Outcome::Succeeded, Outcome::Failed, Outcome::Refused] {
+                (asked.topic, asked.outcome) = (Some(topic), Some(outcome));
+                // As JSON, of which no text is left out; a recorder's own tests read the same from addresses.
+                let mut said: serde_json::Map<_, _> =
+                    query(&asked).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+                for number in ["before", "limit"] {
+                    let value: u64 = said[number].as_str().unwrap().parse().unwrap();
+                    said.insert(number.to_owned(), value.into());
+                }
+                assert_eq!(serde_json::from_value::<Asked>(said.into()).unwrap(), asked);
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::{borrow::Cow, collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
 
 use audit::{
-    Class,
-    wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity},
+    Class, ObjectName,
+    wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity, Topic},
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::backwards::{Budget, Ended, backwards};
+use crate::{
+    backwards::{Budget, Ended, backwards_within},
+    query::{Filter, Query},
+};
 
 /// What is looked at for one page.
 const BUDGET: Budget = Budget { bytes: 32 * 1024 * 1024, time: Duration::from_millis(500) };
@@ -25,15 +28,19 @@ pub(crate) fn page(dir: &Path, asked: &Asked) -> io::Result<Page> {
 
 fn page_within(dir: &Path, asked: &Asked, budget: Budget) -> io::Result<Page> {
     let limit = asked.limit.unwrap_or(MOST_EVENTS).clamp(1, MOST_EVENTS);
+    // Of what is not in a namespace there is nothing.
+    let Some(query) = query_of(asked) else { return Ok(Page::default()) };
+    let filter = Filter::new(&query);
     let mut events = Vec::new();
     let mut answered = HashSet::new();
-    let ended = backwards(dir, asked.before, budget, &mut |payload| {
-        if let Some((event, step)) = told(payload, asked) {
-            // An intent is older than what came of it, and says nothing more then.
+    let ended = backwards_within(dir, asked.before, &filter.times, budget, &mut |payload| {
+        let wanted = filter.maybe(payload).and_then(|(_, line)| told(line, asked));
+        if let Some((event, step)) = wanted {
+            // An intent is older than what came of it, and says nothing more then: also where that is not asked for.
             let is_known =
                 event.outcome == Outcome::Intended && step.as_ref().is_some_and(|step| answered.contains(step));
             answered.extend(step.filter(|_| event.outcome != Outcome::Intended));
-            events.extend((!is_known).then_some(event));
+            events.extend((!is_known && is_asked_for(&event, asked)).then_some(event));
         }
         if events.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
@@ -45,16 +52,34 @@ fn page_within(dir: &Path, asked: &Asked, budget: Budget) -> io::Result<Page> {
     Ok(Page { events, next, is_partial })
 }
 
+/// What is asked for, as far as the bytes of a record tell it: an intent and its end have this in common, but for the time.
+fn query_of(asked: &Asked) -> Option<Query> {
+    let connection = asked.connection.as_ref().map(|name| ObjectName::parse(&asked.namespace, name));
+    Some(Query {
+        namespace: Some(audit::Name::parse(&asked.namespace).ok()?),
+        connection: connection.transpose().ok()?,
+        since: asked.since,
+        until: asked.until,
+        ..Query::default()
+    })
+}
+
+/// Whether an event of the namespace and Team is asked for.
+fn is_asked_for(event: &Told, asked: &Asked) -> bool {
+    let Asked { connection, topic, outcome, who, text, .. } = asked;
+    connection.as_ref().is_none_or(|name| event.connection.as_ref() == Some(name))
+        && topic.is_none_or(|topic| Topic::of(event.class, event.activity) == Some(topic))
+        && outcome.is_none_or(|outcome| event.outcome == outcome)
+        && who.as_ref().is_none_or(|who| who.did(event))
+        && text.as_ref().is_none_or(|text| text.is_told_in(event))
+}
+
 /// What the steps of one call have in common: what ties them together, and what is called.
 type Step = (Uuid, String);
 
-/// What is told of a record, and the call it is a step of; `None` where it is not of those asked for.
-fn told(payload: &[u8], asked: &Asked) -> Option<(Told, Option<Step>)> {
-    // Of most records of others this is all that is done.
-    if !std::str::from_utf8(payload).ok()?.contains(&asked.namespace) {
-        return None;
-    }
-    let Record { time, sequence, event } = serde_json::from_slice(payload).ok()?;
+/// What is told of a record, and the call it is a step of; `None` where it is not of the namespace and Team.
+fn told(line: &str, asked: &Asked) -> Option<(Told, Option<Step>)> {
+    let Record { time, sequence, event } = serde_json::from_str(line).ok()?;
     let Unmapped { team, connection } = event.unmapped;
     let entity = event.entity;
     let namespace = |name: &Option<Name<'_>>| name.as_ref().map(|name| name.namespace.to_string());

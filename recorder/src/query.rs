@@ -23,7 +23,8 @@ use crate::{
     read::ReadError,
     records::{Found, From, forward},
 };
-use filter::{Filter, Hit};
+pub(crate) use filter::Filter;
+use filter::Hit;
 use scan::{Seen, scan};
 use table::Table;
 

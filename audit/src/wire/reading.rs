@@ -6,10 +6,19 @@
 //! A recorder looks at a part of its journal at a time, 32 MiB and half a second at most, and at two requests at once; one
 //! more waits for a second and is then answered with 503.
 
+mod sought;
+mod topic;
+mod words;
+
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use sought::{NotSought, Sought, folded};
+pub use topic::Topic;
+pub use words::Party;
 
 /// Where a page of the record is asked for.
 pub const ACTIVITY_PATH: &str = "/v1/activity";
@@ -18,7 +27,10 @@ pub const LAST_USE_PATH: &str = "/v1/last-use";
 /// Most events of a page.
 pub const MOST_EVENTS: usize = 100;
 
-/// Which part of the record is asked for.
+/// Which part of the record is asked for. What is not said does not matter.
+///
+/// A recorder that does not know a field refuses the question: an answer that left a filter out would look like one without
+/// anything hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Asked {
@@ -36,6 +48,27 @@ pub struct Asked {
     /// How many at most, 1 to [`MOST_EVENTS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Those of this AmazonConnection of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// Those about this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    /// Those that ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Those that this one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Sought>,
+    /// Those with this in the words that pages tell them in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Sought>,
+    /// Those that were stored at this time or later (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those that were stored before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A part of the record, newest first.

@@ -113,9 +113,12 @@ fn every_page_keeps_to_the_content_security_policy() {
 }
 
 #[test]
-fn every_form_posts_and_every_button_is_in_one_or_says_what_it_is() {
+fn every_form_posts_or_searches_and_every_button_is_in_one_or_says_what_it_is() {
     everywhere(|page| {
-        if let Some(form) = page.named("form").find(|it| it.attribute("method") != Some("post")) {
+        // What only looks is in the address.
+        let looks =
+            |form: &Element| form.attribute("method") == Some("get") && form.attribute("role") == Some("search");
+        if let Some(form) = page.named("form").find(|it| it.attribute("method") != Some("post") && !looks(it)) {
             return Err(format!("the form to {:?} does not post", form.attribute("action")));
         }
         let loose = page.named("button").find(|it| !it.within("form") && it.attribute("type") != Some("button"));
@@ -179,6 +182,28 @@ fn a_form_keeps_what_was_typed_and_points_at_what_is_wrong() {
     assert!(page.by_id("region-EU").unwrap().attribute("checked").is_some());
     assert!(page.by_id("m-A1PA6795UKMFR9").unwrap().attribute("checked").is_some());
     assert!(page.by_id("m-ATVPDKIKX0DER").unwrap().attribute("checked").is_none());
+}
+
+#[test]
+fn a_filter_keeps_what_was_typed_and_points_at_what_is_wrong() {
+    let page = Markup::parse(&samples::wrongly_filtered(ordinary).render().unwrap()).unwrap();
+    assert!(page.one("title").unwrap().text.starts_with("Error: "));
+    let links: Vec<_> =
+        page.named("a").filter_map(|it| it.attribute("href")).filter(|to| to.starts_with('#')).collect();
+    assert_eq!(links, ["#main", "#connection", "#what", "#outcome", "#who", "#from", "#to", "#text"]);
+    for link in &links[1..] {
+        let field = page.by_id(&link[1..]).unwrap();
+        assert_eq!(field.attribute("aria-invalid"), Some("true"), "{link}");
+        let described = field.attribute("aria-describedby").unwrap();
+        assert!(described.split(' ').any(|id| id == format!("{}-error", &link[1..])), "{link}: {described}");
+    }
+    // As text: a browser would leave a field for dates empty.
+    let from = page.by_id("from").unwrap();
+    assert_eq!((from.attribute("type"), from.attribute("value")), (Some("text"), Some("yesterday")));
+    assert!(page.one("details").unwrap().attribute("open").is_some());
+    let chosen: Vec<_> = page.named("option").filter(|it| it.attribute("selected").is_some()).collect();
+    assert_eq!(chosen.iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), ["Refused"]);
+    assert!(!page.elements().any(|it| it.attribute("download").is_some()), "nothing was looked for");
 }
 
 #[test]

@@ -73,16 +73,20 @@ impl<'a> Filter<'a> {
         Self { query, times, needles: needles.into_iter().flatten().collect() }
     }
 
-    /// The record of a payload, if it is wanted. Of most this looks at the bytes only.
-    pub(crate) fn hit(&self, payload: &[u8]) -> Option<Hit> {
+    /// The text of a payload, if by its bytes and its time the record may be wanted. Of most records this is all that is
+    /// looked at.
+    pub(crate) fn maybe<'p>(&self, payload: &'p [u8]) -> Option<(Stamp, &'p str)> {
         let line = std::str::from_utf8(payload).ok()?;
         if !self.needles.iter().all(|needle| line.contains(needle)) {
             return None;
         }
         let stamp = stamp(line).or_else(|| Stamp::of(payload))?;
-        if !self.times.contains(&stamp.time) {
-            return None;
-        }
+        self.times.contains(&stamp.time).then_some((stamp, line))
+    }
+
+    /// The record of a payload, if it is wanted.
+    pub(crate) fn hit(&self, payload: &[u8]) -> Option<Hit> {
+        let (stamp, line) = self.maybe(payload)?;
         let record: Value = serde_json::from_str(line).ok()?;
         self.passes(&record["event"]).then(|| Hit { stamp, line: line.to_owned(), record })
     }

@@ -50,6 +50,9 @@ async fn page(State(shared): State<Arc<Shared>>, caller: Caller, asked: Asking<A
     only_the_portal(caller)?;
     let asked = understood(asked)?;
     of_a_namespace(&asked.namespace)?;
+    if asked.connection.as_ref().is_some_and(|name| audit::Name::parse(name).is_err()) {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "not a connection"));
+    }
     let turn = tokio::time::timeout(PATIENCE, shared.turns.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
         return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "others are answered just now"));

@@ -24,11 +24,14 @@ scenario(async (run) => {
     'token-new': `${team}/tokens/new`,
     members: `${team}/members`,
     activity: `${team}/activity`,
+    'activity-filtered': `${team}/activity?what=reads&from=2026-01-01`,
+    'activity-nothing-fits': `${team}/activity?what=members&text=nobody+says+this`,
+    'activity-wrong': `${team}/activity?outcome=maybe&to=soon`,
     contain: `${team}/contain`,
     sessions: '/sessions',
     'not-found': '/nowhere',
   };
-  const status = { 'not-found': 404, 'connection-delete': run.told.made ? 200 : 400 };
+  const status = { 'not-found': 404, 'activity-wrong': 422, 'connection-delete': run.told.made ? 200 : 400 };
 
   const signedIn = await run.person('ada');
   await run.step('signed in', () => join(signedIn, owner, team));

@@ -1,5 +1,6 @@
 // The whole way without JavaScript, and the whole way without a mouse.
 
+const fs = require('node:fs');
 const { scenario } = require('../lib/scenario.js');
 const { codeIn, join } = require('../lib/portal.js');
 
@@ -21,6 +22,34 @@ scenario(async (run) => {
     await eve.comes(eve.page.getByRole('button', { name: 'Revoke by-hand' }));
     await eve.press('Revoke by-hand');
     await eve.sees('Revoked.');
+  });
+  await run.step('and looks something up in the activity, and takes it along', async () => {
+    const eve = await run.person('eve-looks', { noScript: true, phone: true });
+    await join(eve, owner, team);
+    await eve.open(`${team}/activity`);
+    await eve.page.getByText('Filter', { exact: true }).click();
+    await eve.page.getByLabel('What', { exact: true }).selectOption('Changes');
+    await eve.fill('Words', 'by-hand');
+    await eve.press('Show');
+    await eve.comes(eve.page.getByRole('listitem').filter({ hasText: 'Issued a token' }));
+    const address = new URL(eve.page.url());
+    eve.demand(address.searchParams.get('what') === 'changes', `the filter is not in ${address}`);
+    eve.demand((await eve.page.getByLabel('Words').inputValue()) === 'by-hand', 'the form forgets');
+    eve.demand((await eve.page.getByText('Looked at this page').count()) === 0, 'what was left out shows');
+    await eve.shot('without-scripts-activity', true);
+    const [file] = await Promise.all([eve.page.waitForEvent('download'), eve.press('Download CSV')]);
+    eve.demand(/^openteam-.+-activity\.csv$/.test(file.suggestedFilename()), file.suggestedFilename());
+    const rows = fs.readFileSync(await file.path(), 'utf8').trimEnd().split('\r\n');
+    eve.demand(rows[0] === '"time","who","what","object","outcome"', rows[0]);
+    eve.demand(rows.some((row) => row.includes('"Issued a token","by-hand"')), rows.join('\n'));
+    eve.demand(rows.at(-1).includes(`End of the file, ${rows.length - 2} events`), rows.at(-1));
+    await eve.fill('Words', 'nobody says this');
+    await eve.press('Show');
+    await eve.sees('Nothing fits all of this');
+    await eve.press('What: Changes');
+    await eve.sees('Nothing fits all of this');
+    await eve.press('Clear the filter');
+    await eve.sees('Looked at this page');
   });
   await run.step('and tests a connection, and signs out', async () => {
     const eve = await run.person('eve-again', { noScript: true });

@@ -416,8 +416,72 @@ fn activity(texts: Texts) -> Activity {
         ],
         older: Some("/teams/acme/acme/activity?before=42".into()),
         newer: Some("/teams/acme/acme/activity".into()),
-        unavailable: false,
+        filter: activity_filter(texts),
+        exports: Some(["csv", "jsonl"].map(|it| format!("/teams/acme/acme/activity/export?as={it}"))),
+        ..Activity::default()
     }
+}
+
+fn activity_filter(texts: Texts) -> ActivityFilter {
+    let choice = |value: &str, label: String| Choice { value: value.into(), label, selected: false };
+    let select = |choices| Select { choices, error: None };
+    ActivityFilter {
+        connection: select(vec![
+            choice("acme-na", texts("Acme, North America")),
+            choice("acme-eu", texts("Acme, Europe")),
+        ]),
+        what: select(vec![choice("calls", "Calls".into()), choice("changes", "Changes".into())]),
+        outcome: select(vec![choice("failed", "Failed".into()), choice("refused", "Refused".into())]),
+        suggested: vec![texts("ada@acme.example"), texts("Token ada-laptop")],
+        ..ActivityFilter::default()
+    }
+}
+
+/// A filter with something in every field.
+fn filtered(texts: Texts) -> Activity {
+    let mut filter = ActivityFilter {
+        who: Field::of(texts("ada")),
+        from: Field::of("2026-11-01"),
+        to: Field::of("2026-11-30"),
+        text: Field::of(texts("order")),
+        is_used: true,
+        ..activity_filter(texts)
+    };
+    filter.outcome.choices[1].selected = true;
+    let loosened = |words: String, path: &str| Loosened { words, path: format!("/teams/acme/acme/activity?{path}") };
+    Activity {
+        filter,
+        loosened: vec![
+            loosened("Outcome: Refused".into(), "who=ada"),
+            loosened(format!("Who: {}", texts("ada")), "outcome=refused"),
+        ],
+        newer: None,
+        ..activity(texts)
+    }
+}
+
+/// With something wrong in every field.
+pub(super) fn wrongly_filtered(texts: Texts) -> Activity {
+    let mut page = filtered(texts);
+    let filter = &mut page.filter;
+    filter.connection.error = Some(format!("There is no connection “{}” now. Choose one.", texts("old")));
+    filter.what.error = Some(format!("“{}” is not what something can be. Choose from the list.", texts("x")));
+    filter.outcome.error = Some(format!("“{}” is no outcome. Choose one from the list.", texts("maybe")));
+    filter.who = Field::wrong(texts("a"), "This fits too many people and connections. Type more of it.");
+    filter.from = Field::wrong(texts("yesterday"), "Give a day as year, month and day, such as 2026-11-27.");
+    filter.to = Field::wrong("2026-01-01", "Choose a last day that is not before the first.");
+    filter.text = Field::wrong(texts("b"), "Type up to 100 letters.");
+    Activity { events: vec![], older: None, exports: None, ..page }
+}
+
+/// As many events as a page has, under a filter with much to choose from.
+fn full_of_activity(texts: Texts) -> Activity {
+    let mut page = filtered(texts);
+    page.events = page.events.iter().cycle().take(crate::activity::EVENTS).cloned().collect();
+    page.filter.suggested = (10..60).map(|number| texts(&format!("Token nightly-report-{number}"))).collect();
+    let connections = page.filter.connection.choices.iter().cycle().take(20).cloned();
+    page.filter.connection.choices = connections.collect();
+    Activity { is_partial: true, ..page }
 }
 
 /// A page by its name, rendered.
@@ -553,6 +617,11 @@ fn of_a_team(texts: Texts) -> Vec<Sample> {
         ),
         sample("activity", &activity(texts)),
         sample("activity-empty", &Activity { events: vec![], older: None, newer: None, ..activity(texts) }),
+        sample("activity-filtered", &filtered(texts)),
+        sample("activity-full", &full_of_activity(texts)),
+        sample("activity-wrong", &wrongly_filtered(texts)),
+        sample("activity-nothing-fits", &Activity { events: vec![], older: None, ..filtered(texts) }),
+        sample("activity-nothing-yet", &Activity { events: vec![], is_partial: true, ..filtered(texts) }),
         sample("activity-unavailable", &Activity { events: vec![], unavailable: true, ..activity(texts) }),
     ]
 }

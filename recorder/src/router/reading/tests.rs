@@ -68,6 +68,10 @@ async fn a_page_is_asked_for_by_its_query() {
     assert_eq!(status, StatusCode::OK, "{page}");
     assert_eq!((&page["events"][0]["sequence"], page["events"].as_array().unwrap().len()), (&2.into(), 1));
     assert_eq!((&page["next"], &page["isPartial"]), (&2.into(), &false.into()));
+    let filters = "connection=acme-na&topic=Changes&outcome=Succeeded&who=ada%0Aperson+hmac-sha256:1&text=restored&\
+                   since=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z";
+    let (status, page) = ask(&journal, Some(Role::Portal), &format!("/v1/activity?namespace=acme&{filters}")).await;
+    assert_eq!((status, &page["events"]), (StatusCode::OK, &serde_json::json!([])), "{page}");
     for path in [
         "/v1/activity",
         "/v1/activity?namespace=",
@@ -80,6 +84,14 @@ async fn a_page_is_asked_for_by_its_query() {
         "/v1/activity?namespace=acme&teamUid=1",
         "/v1/activity?namespace=acme&namespace=other",
         "/v1/activity?namespace=acme&all=true",
+        "/v1/activity?namespace=acme&connection=",
+        "/v1/activity?namespace=acme&connection=a%22b",
+        "/v1/activity?namespace=acme&topic=SignIns",
+        "/v1/activity?namespace=acme&outcome=refused",
+        "/v1/activity?namespace=acme&outcome=Refused&outcome=Failed",
+        "/v1/activity?namespace=acme&who=",
+        "/v1/activity?namespace=acme&text=a%0Ab",
+        "/v1/activity?namespace=acme&since=yesterday",
         "/v1/last-use",
         "/v1/last-use?namespace=",
         "/v1/last-use?namespace=acme&token=a",

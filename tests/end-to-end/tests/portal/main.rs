@@ -1,6 +1,7 @@
 //! People at the portal, with a real browser, a real mail server and an Ingress before it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod activity;
 mod banner;
 mod connecting;
 mod containing;

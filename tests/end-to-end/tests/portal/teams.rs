@@ -32,6 +32,7 @@ fn promise_1_only_members_see_a_team_and_only_its_owners_connect_sellers() {
         (format!("{team}/members"), 200, 200, 200),
         (format!("{team}/tokens"), 200, 200, 200),
         (format!("{team}/activity"), 200, 200, 200),
+        (format!("{team}/activity/export?as=csv"), 200, 200, 200),
         (format!("{team}/connections/portal-roles-na"), 200, 200, 200),
         (format!("{team}/connections/new"), 200, 403, 403),
         (format!("{team}/tokens/new"), 200, 200, 403),
@@ -125,6 +126,10 @@ fn random_requests_break_nothing() {
             assert!(!answer.body.contains("<script>a"), "{path}");
         }
         let query: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let activity = format!(
+            "{team}/activity?connection={query}&what={query}&outcome={query}&who={query}&from={query}&to={query}&text={query}"
+        );
+        assert!(person.get(&activity).status.as_u16() < 500, "{activity}");
         for path in ["/amazon/callback", "/amazon/login", "/sign-in", "/", team] {
             let answer = person.get(&format!("{path}?state={query}&spapi_oauth_code={query}&selling_partner_id={query}&done={query}&next={query}&before={query}"));
             assert!(answer.status.as_u16() < 500, "{path} {value:?}: {}", answer.status);

@@ -144,7 +144,7 @@ fn the_portal_is_told_what_is_recorded_of_a_namespace_and_that_it_asked_is_recor
         let asked = Asked { namespace: namespace.to_owned(), limit, ..Asked::default() };
         house.block_on(async {
             let recorded = recorder.record(read(namespace)).await.unwrap();
-            journals.activity(recorded, &asked, from).await.unwrap()
+            journals.activity(&recorded, &asked, from).await.unwrap()
         })
     };
     let _delivers = house.block_on(async { [tokio::spawn(delivery.run())] });
