@@ -40,7 +40,7 @@ const fn of_state(state: SealedCredentialState) -> Result<E, &'static str> {
 }
 
 /// What the operator records besides: of what it does without a condition, and of itself.
-const OTHERS: [E; 22] = [
+const OTHERS: [E; 23] = [
     E::InputDeleted,
     E::CredentialOpened,
     E::CredentialUnopenable,
@@ -60,6 +60,7 @@ const OTHERS: [E; 22] = [
     E::Unexpected,
     E::EventsLost,
     E::ReviewMade,
+    E::ReviewSignedOff,
     E::InputAccepted,
     E::InputSuperseded,
     E::InputRefused,

@@ -136,7 +136,7 @@ pub struct GrantAccess {
     pub name: String,
     /// The ServiceAccount that it lets in, of the same namespace.
     pub service_account: String,
-    /// The AmazonConnections that it names; all of the Team if there is none.
+    /// The AmazonConnections that it names.
     pub connections: Vec<String>,
 }
 
@@ -150,7 +150,7 @@ pub struct TokenAccess {
     pub issued_by: String,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// The AmazonConnections that it names; all of the Team if there is none.
+    /// The AmazonConnections that it names.
     pub connections: Vec<String>,
 }
 

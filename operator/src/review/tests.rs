@@ -216,9 +216,10 @@ fn there_is(path: &str) -> Vec<Value> {
             "metadata": { "namespace": "acme", "name": name, "resourceVersion": "1" },
         })
     };
+    let scope = || json!({ "connections": ["na"], "marketplaceIds": ["ATVPDKIKX0DER"] });
     let token = |name: &str, ends: Timestamp| {
         let spec = json!({
-            "teamRef": { "name": "sales" }, "scope": { "connections": ["na"] }, "expiresAt": ends.to_string(),
+            "teamRef": { "name": "sales" }, "scope": scope(), "expiresAt": ends.to_string(),
             "issuedBy": "ann@example.com", "hash": "0".repeat(64),
         });
         object("RuntimeToken", name, spec)
@@ -232,7 +233,7 @@ fn there_is(path: &str) -> Vec<Value> {
         }
         "agentgrants" => {
             let account = json!({ "name": "agent" });
-            let spec = json!({ "teamRef": { "name": "gone" }, "serviceAccount": account, "scope": {} });
+            let spec = json!({ "teamRef": { "name": "gone" }, "serviceAccount": account, "scope": scope() });
             vec![object("AgentGrant", "grant", spec)]
         }
         "runtimetokens" => vec![token("later", now() + SECOND * 2), token("ended", now()), token("ci", now() + SECOND)],

@@ -47,7 +47,7 @@ fn prepared() -> &'static Place {
 }
 
 #[test]
-fn a_review_is_signed_off_by_auditors_in_their_own_name_and_written_by_the_operator_alone() {
+fn a_review_is_signed_off_by_auditors_in_their_own_name_and_written_by_nobody_but_the_operator() {
     let place = prepared();
     let why = "only the operator writes it";
     for wrong in [
