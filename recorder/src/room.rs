@@ -231,7 +231,7 @@ mod tests {
             event(6003, 2, "call answered", Some("a"), ""),
             event(6003, 2, "call failed", Some("a"), ""),
         ] {
-            assert_eq!(admit(&nearly_full, &[allowed.clone()], now), Ok(()), "{allowed:?}");
+            assert_eq!(admit(&nearly_full, std::slice::from_ref(&allowed), now), Ok(()), "{allowed:?}");
         }
         for refused in [
             call("a"),

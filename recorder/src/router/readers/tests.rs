@@ -41,7 +41,7 @@ fn apiserver() -> Client {
                 assert_eq!(of("group"), "openteam.dev");
                 let account = spec["user"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
                 let right = format!("{} {} {}", of("verb"), of("resource"), of("namespace"));
-                json!({ "allowed": RIGHTS.iter().any(|it| *it == (account.as_str(), right.as_str())) })
+                json!({ "allowed": RIGHTS.contains(&(account.as_str(), right.as_str())) })
             }
             other => panic!("{other}"),
         };
