@@ -9,7 +9,6 @@ mod remote;
 use std::{sync::Arc, time::Duration};
 
 use audit::{
-    Fault, Reason,
     log::{AddRefused, Checkpoint, SignedCheckpoint, SigningKey, VerifyingKey, add_checkpoint, consistency_proof},
     wire::logs::Log,
 };
@@ -164,9 +163,18 @@ impl Witness {
                         known.logs.insert(name(pod, &log.shard), witnessed.clone());
                         fresh.push((remote.clone(), log.shard, witnessed));
                     }
+                    Err(error @ WitnessError::Refused { .. }) if log.is_closed => {
+                        // It was given up for what is wrong with it, and stays to be looked at; others are witnessed as ever.
+                        if self.told(pod, &log, alarms) {
+                            tracing::error!(error = chain(&error), "a log that ended contradicts what was seen of it");
+                        }
+                    }
                     Err(error) => {
                         is_seen = false;
-                        failure = Some(self.told(error, alarms));
+                        if matches!(error, WitnessError::Refused { .. }) {
+                            self.told(pod, &log, alarms);
+                        }
+                        failure = Some(error);
                     }
                 }
             }
@@ -235,20 +243,15 @@ impl Witness {
         }
     }
 
-    /// Says what is wrong with a log, once more at each look.
-    fn told(&self, error: WitnessError, alarms: &mut Alarms) -> WitnessError {
-        if let WitnessError::Refused { pod, log, why } = &error {
+    /// Says that a log contradicts what was seen of it; whether that was to be said.
+    fn told(&self, pod: &str, log: &Log, alarms: &mut Alarms) -> bool {
+        let detection = alarms.contradicted(pod, log, Uuid::now_v7(), Timestamp::now());
+        let is_told = detection.is_some();
+        if is_told {
             self.metrics.refusals.inc();
-            self.alarm(alarms.contradicted(pod, log, Uuid::now_v7(), Timestamp::now()));
-            let reason = match why {
-                Refusal::RolledBack { .. } => "WitnessedLogRolledBack",
-                Refusal::OtherKey => "WitnessedLogKeyChanged",
-                Refusal::OtherOrigin(_) => "WitnessedLogOriginChanged",
-                Refusal::Rule(_) => "WitnessedLogRewritten",
-            };
-            self.recorder.record_later(Fault::Unexpected { reason: Reason::new(reason), target: None });
         }
-        error
+        self.alarm(detection);
+        is_told
     }
 }
 

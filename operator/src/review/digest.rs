@@ -50,9 +50,10 @@ pub(super) async fn ask(
 
 async fn one(url: &Url, http: reqwest::Client, from: Timestamp) -> Result<Digest, String> {
     let failed = |error: reqwest::Error| chain(&error.without_url());
-    let url = url.join(DIGEST_PATH).map_err(|error| error.to_string())?;
-    let asked = Asked { since: from.as_millisecond() };
-    let mut answer = http.get(url).query(&asked).timeout(ANSWER_LIMIT).send().await.map_err(failed)?;
+    let mut url = url.join(DIGEST_PATH).map_err(|error| error.to_string())?;
+    let Asked { since } = Asked { since: from.as_millisecond() };
+    url.query_pairs_mut().append_pair("since", &since.to_string());
+    let mut answer = http.get(url).timeout(ANSWER_LIMIT).send().await.map_err(failed)?;
     if answer.status() != StatusCode::OK {
         return Err(answer.status().to_string());
     }

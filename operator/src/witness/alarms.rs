@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use audit::{Detection, DetectionKind, DetectionStage, Name, Peer, Role};
+use audit::{Detection, DetectionKind, DetectionStage, Name, Peer, Role, wire::logs::Log};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -44,13 +44,13 @@ impl Alarms {
         detection(DetectionKind::RecorderSilent, DetectionStage::Created, uid, pod, *last, now)
     }
 
-    /// A log is not what it was.
-    pub(super) fn contradicted(&mut self, pod: &str, shard: &str, uid: Uuid, now: Timestamp) -> Option<Detection> {
-        let log = format!("{pod}.{shard}");
-        if self.contradicted.get(&log).is_some_and(|told| now.duration_since(*told) < QUIET) {
+    /// A log is not what it was. One that grows no more is told once: it never will be again.
+    pub(super) fn contradicted(&mut self, pod: &str, log: &Log, uid: Uuid, now: Timestamp) -> Option<Detection> {
+        let name = format!("{pod}.{}", log.shard);
+        if self.contradicted.get(&name).is_some_and(|told| log.is_closed || now.duration_since(*told) < QUIET) {
             return None;
         }
-        self.contradicted.insert(log, now);
+        self.contradicted.insert(name, now);
         detection(DetectionKind::LogContradicted, DetectionStage::Created, uid, pod, now, now)
     }
 }
@@ -106,12 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_is_told_once_an_hour_for_each_log() {
+    fn a_contradiction_is_told_once_an_hour_for_each_log_that_grows_and_once_for_one_that_ended() {
+        let log = |shard: &str, is_closed| Log { shard: shard.to_owned(), is_closed, size: 1, witnessed: 2 };
         let mut alarms = Alarms::new(now());
-        let told = alarms.contradicted(POD, "2026q4", uid(), now()).unwrap();
+        let told = alarms.contradicted(POD, &log("2026q4", false), uid(), now()).unwrap();
         assert_eq!(told.kind, DetectionKind::LogContradicted);
-        assert!(alarms.contradicted(POD, "2026q4", uid(), now() + QUIET - SignedDuration::from_secs(1)).is_none());
-        assert!(alarms.contradicted(POD, "2026q4-e2", uid(), now()).is_some());
-        assert!(alarms.contradicted(POD, "2026q4", uid(), now() + QUIET).is_some());
+        let soon = now() + QUIET - SignedDuration::from_secs(1);
+        assert!(alarms.contradicted(POD, &log("2026q4", false), uid(), soon).is_none());
+        assert!(alarms.contradicted(POD, &log("2026q4-e2", true), uid(), now()).is_some());
+        assert!(alarms.contradicted(POD, &log("2026q4", false), uid(), now() + QUIET).is_some());
+        assert!(alarms.contradicted(POD, &log("2026q4-e2", true), uid(), now() + QUIET).is_none());
     }
 }
