@@ -174,6 +174,8 @@ fn probes(kubectl: &Kubectl, token: &str) -> anyhow::Result<Vec<Arc<Probe>>> {
             .tls_certs_only([Certificate::from_pem(ca.as_bytes())?])
             .resolve(&host, forward.address())
             .no_proxy()
+            // A connection that lay idle between two steps may be closed just as it is used again.
+            .pool_max_idle_per_host(0)
             .timeout(LIMIT)
             .build()?;
         let port = forward.address().port();
