@@ -199,7 +199,7 @@ impl Printer<'_> {
     }
 }
 
-/// Lines of an answer over the network, as [`print`] prints records.
+/// Lines of an answer over the network, as [`print()`] prints records.
 ///
 /// # Errors
 /// [`ReadError::Output`]

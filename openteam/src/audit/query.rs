@@ -31,6 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 ///     --ca ca.crt --namespace NAMESPACE
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
+#[allow(rustdoc::bare_urls, reason = "the command's help, to be pasted as it is")]
 pub(crate) struct Arguments {
     /// The recorder's directory
     #[arg(long, default_value = "/var/lib/openteam/journal")]

@@ -21,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Ask the API of a recorder: https://openteam-recorder.openteam-system.svc:8444. Of several recorders each has its own
-    /// records: https://openteam-recorder-1.openteam-recorder-peers.openteam-system.svc:8444
+    /// Ask the API of a recorder: `https://openteam-recorder.openteam-system.svc:8444`. Of several recorders each has its own
+    /// records: `https://openteam-recorder-1.openteam-recorder-peers.openteam-system.svc:8444`
     #[arg(long, requires = "token_file", requires = "ca")]
     url: Option<Url>,
 
