@@ -284,7 +284,7 @@ fn renewed(event: &Checked, number: u64) -> anyhow::Result<Checked> {
     // Of a call the second event has the same one.
     value["metadata"]["correlation_uid"] =
         format!("0190{:04x}-{:04x}-7000-8000-{:012x}", number / 2 % 65_536, number / 2 % 9973, number / 2).into();
-    value["metadata"]["sequence"] = number.into();
+    value["metadata"]["sequence"] = (number + 1).into();
     value["time"] = (1_796_000_000_000 + number).into();
     Ok(audit::check(value.to_string().as_bytes(), Role::Gateway)?)
 }
