@@ -80,12 +80,8 @@ pub fn export(
     shards: &[Shard],
     progress: &mut dyn FnMut(Shard, u64, u64),
 ) -> Result<Vec<Exported>, ExportError> {
-    let all = place.shards();
-    if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
-        return Err(ExportError::Unknown(*unknown));
-    }
-    let wanted = all.iter().filter(|shard| shards.is_empty() || shards.contains(shard));
-    wanted.map(|&shard| one(&*place.store(shard), shard, &to.join(shard.to_string()), progress)).collect()
+    let chosen = chosen(place, shards)?.into_iter();
+    chosen.map(|shard| one(&*place.store(shard), shard, &to.join(shard.to_string()), progress)).collect()
 }
 
 fn one(
@@ -219,12 +215,16 @@ impl Whole {
 }
 
 fn wanted(place: &Place, shards: &[Shard]) -> Result<Vec<Whole>, ExportError> {
+    chosen(place, shards)?.into_iter().map(|shard| files(place, shard)).collect()
+}
+
+/// Those of the shards that are there, in their order; all if none is named.
+fn chosen(place: &Place, shards: &[Shard]) -> Result<Vec<Shard>, ExportError> {
     let all = place.shards();
     if let Some(unknown) = shards.iter().find(|shard| !all.contains(shard)) {
         return Err(ExportError::Unknown(*unknown));
     }
-    let chosen = all.iter().filter(|shard| shards.is_empty() || shards.contains(shard));
-    chosen.map(|shard| files(place, *shard)).collect()
+    Ok(all.iter().filter(|shard| shards.is_empty() || shards.contains(shard)).copied().collect())
 }
 
 fn files(place: &Place, shard: Shard) -> Result<Whole, ExportError> {

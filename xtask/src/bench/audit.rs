@@ -2,7 +2,7 @@
 //! is; and how fast a log is verified, against tessera's fsck on the same one.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::Write,
     path::Path,
     process::Command,
@@ -10,12 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use audit::{
-    Checked, Name, ObjectName, Origin, Peer, Role,
-    log::{Options, Store, tiles_of},
-};
+use audit::{Checked, Name, ObjectName, Origin, Peer, Role, log::Options};
 use recorder::{
-    Journal, Keeper, Logs, Outside,
+    Journal, Keeper, Outside, Place,
+    export::export,
     query::{Format, Query},
 };
 use tokio_util::sync::CancellationToken;
@@ -150,14 +148,12 @@ async fn log(report: &mut Report, place: &Path) -> anyhow::Result<()> {
     ended.cancel();
     keeping.await?;
     drop(journal);
-    let logs = Logs::look(&dir)?;
-    let shard = *logs.shards()?.last().context("no log was made")?;
     let kept = bytes_below(&dir.join("log"))? as f64 / LEAVES as f64;
     report.figure("bytes_per_event_on_disk", kept);
     report.at_most("gigabytes_of_a_year_at_1_event_per_second", kept * YEAR / 1e9, 8.0);
 
-    let plain = place.join("plain");
-    export(&logs.shard(shard), &plain)?;
+    let exported = export(&Place::open(&dir)?, &place.join("plain"), &[], &mut |_, _, _| {})?;
+    let plain = exported.into_iter().next().context("no log was made")?.at;
     let key = std::fs::read_to_string(plain.join("vkey"))?;
     let store = audit::log::Directory(plain.clone());
     let fsck = cluster::binaries::tlog_tools()?.fsck;
@@ -287,26 +283,6 @@ fn renewed(event: &Checked, number: u64) -> anyhow::Result<Checked> {
     value["metadata"]["sequence"] = (number + 1).into();
     value["time"] = (1_796_000_000_000 + number).into();
     Ok(audit::check(value.to_string().as_bytes(), Role::Gateway)?)
-}
-
-/// A log as plain files.
-fn export(store: &impl Store, to: &Path) -> anyhow::Result<()> {
-    let read = |path: &str| store.read(path)?.with_context(|| format!("{path} is missing"));
-    let note = String::from_utf8(read("checkpoint")?)?;
-    let size = audit::log::SignedCheckpoint::parse(&note)?.checkpoint().size;
-    let mut paths = vec!["checkpoint".to_owned(), "vkey".to_owned()];
-    for tile in tiles_of(size) {
-        paths.push(tile.path());
-        if tile.level == 0 {
-            paths.push(audit::log::entries_path(tile.index, tile.width));
-        }
-    }
-    for path in paths {
-        let file = to.join(&path);
-        std::fs::create_dir_all(file.parent().context("a path has a parent")?)?;
-        File::create(file)?.write_all(&read(&path)?)?;
-    }
-    Ok(())
 }
 
 fn bytes_below(dir: &Path) -> anyhow::Result<u64> {
