@@ -1,38 +1,24 @@
 //! Who may write what is known of the recorders' logs.
 
 use super::{
-    SYSTEM, account,
+    SYSTEM,
     object::{Policy, Reason, text},
+    stored::for_the_operator_alone,
 };
 
 /// As `process::checkpoints` has it.
 const NAME: &str = "openteam-audit";
 
 pub(super) fn policies() -> Vec<Policy> {
-    vec![
-        Policy::new(
+    let witnessed = Policy::new(
             "openteam-witnessed-logs",
             "What the witness remembers of the recorders' logs is the operator's to write: who could change it could have a log\n\
              that was cut pass for whole. Anybody else needs the verb `restore-backup` in the whole cluster.",
         )
         .on("", &["configmaps"], &["CREATE", "UPDATE", "DELETE"])
-        .condition("ours", format!("request.namespace == {} && (object == null ? oldObject : object).metadata.name == {}", text(SYSTEM), text(NAME)))
-        .condition("notTheOperator", format!("request.userInfo.username != {}", text(&account("operator"))))
-        .condition(
-            "notClearedAway",
-            format!("request.operation != 'DELETE' || !(request.userInfo.username in {})", super::object::list(&super::stored::CLEANERS)),
-        )
-        .rule(
-            Reason::Forbidden,
-            format!(
-                "authorizer.group('{}').resource('storedcredentials').check('restore-backup').allowed()",
-                crds::INTERNAL_GROUP
-            ),
-            format!(
-                "'ConfigMap {NAME}: only the operator writes it; ' + request.userInfo.username + \
-                 ' may restore a backup with the verb restore-backup in the whole cluster'"
-            ),
-        ),
+        .condition("ours", format!("request.namespace == {} && (object == null ? oldObject : object).metadata.name == {}", text(SYSTEM), text(NAME)));
+    vec![
+        for_the_operator_alone(witnessed, &format!("'ConfigMap {NAME}")),
         Policy::new(
             "openteam-retention",
             "Records are kept for a year at least: Amazon's Data Protection Policy asks for it. Roles refuse less at their start;\n\

@@ -38,14 +38,6 @@ fn same(field: &str, empty: &str) -> String {
     format!("object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})")
 }
 
-/// CEL for the verb that restoring a backup takes.
-fn restores_backups() -> String {
-    format!(
-        "authorizer.group('{}').resource('storedcredentials').check('restore-backup').allowed()",
-        crds::INTERNAL_GROUP
-    )
-}
-
 fn portal() -> Policy {
     let (label, value) = (MANAGED_BY, PORTAL);
     let sets = list(&SETS);
@@ -191,7 +183,7 @@ fn label() -> Policy {
     .variable("meta", META)
     .rule(
         Reason::Forbidden,
-        restores_backups(),
+        super::stored::restores_backups(),
         format!(
             "'metadata.labels[{label}]: {value} says what the portal made, and ' + request.userInfo.username + \
              ' is not the portal; leave it out of ' + {OBJECT}"
@@ -225,7 +217,7 @@ fn users() -> Policy {
     .variable("new", "object == null ? {} : object.metadata.?annotations.orValue({})")
     .rule(
         Reason::Forbidden,
-        format!("(request.operation == 'UPDATE' && {}) || {}", annotated_only.join(" && "), restores_backups()),
+        format!("(request.operation == 'UPDATE' && {}) || {}", annotated_only.join(" && "), super::stored::restores_backups()),
         format!(
             "{OBJECT} + ': only the portal writes it; ' + request.userInfo.username + \
              ' may set metadata.annotations[{DISABLE}] with the verb contain'"

@@ -55,10 +55,7 @@ pub(super) fn policies() -> Vec<Policy> {
         .variable("new", "object == null ? {} : object.metadata.?annotations.orValue({})")
         .variable(
             "restores",
-            format!(
-                "authorizer.group('{}').resource('storedcredentials').check('restore-backup').allowed()",
-                crds::INTERNAL_GROUP
-            ),
+            super::stored::restores_backups(),
         )
         .variable("onlySigns", only_signs)
         .variable(
