@@ -1,6 +1,7 @@
 //! `openteam audit`: the record, for who investigates it and for who trusts nobody.
 
 mod export;
+mod fetch;
 mod given;
 mod query;
 mod receipt;
@@ -8,6 +9,7 @@ mod remote;
 mod verify;
 
 use std::{
+    fmt::Display,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -16,7 +18,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use recorder::{Place, Shard};
+use recorder::Place;
 
 use crate::review;
 
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     Query(Box<query::Arguments>),
     Verify(verify::Arguments),
     Export(export::Arguments),
+    Fetch(fetch::Arguments),
     Receipt(receipt::Arguments),
     /// What of the record is to be reviewed, who has signed it off, and signing it off
     Review(review::Arguments),
@@ -53,6 +56,7 @@ pub(crate) async fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Query(arguments) => query::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments),
         Command::Export(arguments) => export::run(arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Fetch(arguments) => fetch::run(arguments).await,
         Command::Receipt(arguments) => receipt::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Review(arguments) => review::run(arguments).await,
     }
@@ -69,12 +73,13 @@ impl Progress {
         Self { is_shown: std::io::stderr().is_terminal(), told: None }
     }
 
-    fn tell(&mut self, shard: Shard, done: u64, of: u64, what: &str) {
+    /// `about`: a shard, or where from.
+    fn tell(&mut self, about: impl Display, done: u64, of: u64, what: &str) {
         if self.is_shown && self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
             self.told = Some(Instant::now());
             let percent = done.saturating_mul(100).checked_div(of).unwrap_or(100);
             // Who does not see it misses nothing.
-            let _ = write!(std::io::stderr(), "\r\x1b[K{shard}: {done} of {of} {what}, {percent} %");
+            let _ = write!(std::io::stderr(), "\r\x1b[K{about}: {done} of {of} {what}, {percent} %");
         }
     }
 }

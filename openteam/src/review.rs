@@ -20,6 +20,8 @@ use crate::{
     output::{Output, count, seconds, table},
 };
 
+/// Nobody has reviewed the record in time.
+const OVERDUE: u8 = 1;
 /// How often it is tried when the operator writes at the same time.
 const ATTEMPTS: usize = 10;
 
@@ -41,7 +43,7 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Subcommand)]
 enum Command {
-    /// Print the digest, and who has signed it off
+    /// Print the digest, and who has signed it off; ends with 1 when a review is overdue
     Show,
     /// Say that you have reviewed the digest, in your name as the apiserver knows it
     SignOff {
@@ -61,7 +63,9 @@ struct Told<'a> {
     /// What is signed off.
     digest: String,
     made_at: Timestamp,
+    /// Until when somebody must have signed off this one; once that is done, the next.
     due_by: Timestamp,
+    is_overdue: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_off_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,8 +81,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None | Some(Command::Show) => {
             let (map, kept) = read(&client, &arguments.namespace).await?;
             let annotations = map.metadata.annotations.unwrap_or_default();
-            let told = told(&kept, &annotations);
+            let told = told(&kept, &annotations, Timestamp::now());
             arguments.output.print(&told, || page(&kept, &told))?;
+            if told.is_overdue {
+                return Ok(ExitCode::from(OVERDUE));
+            }
         }
         Some(Command::SignOff { note, digest }) => {
             let user = cluster::who(&client).await?;
@@ -135,12 +142,13 @@ async fn sign_off(
     bail!("ConfigMap {namespace}/{NAME} is written by others all the time; try again")
 }
 
-fn told<'a>(kept: &'a Kept, annotations: &'a BTreeMap<String, String>) -> Told<'a> {
+fn told<'a>(kept: &'a Kept, annotations: &'a BTreeMap<String, String>, now: Timestamp) -> Told<'a> {
     let signed_off = kept.signed_off.as_ref();
     Told {
         digest: kept.digest(),
         made_at: kept.made_at,
-        due_by: kept.due_by,
+        due_by: kept.due(),
+        is_overdue: kept.due() < now,
         signed_off_by: signed_off.map(|it| it.by.as_str()),
         signed_off_at: signed_off.map(|it| it.at),
         note: annotations.get(NOTE).map(String::as_str),
@@ -152,8 +160,16 @@ fn told<'a>(kept: &'a Kept, annotations: &'a BTreeMap<String, String>) -> Told<'
 fn page(kept: &Kept, told: &Told<'_>) -> String {
     let content = &kept.content;
     let state = match (told.signed_off_by, told.signed_off_at) {
+        (Some(by), Some(at)) if told.is_overdue => {
+            let due = seconds(told.due_by);
+            format!("signed off by {by} at {}; OVERDUE: the next was due by {due}, and the operator made none", seconds(at))
+        }
         (Some(by), Some(at)) => format!("signed off by {by} at {}", seconds(at)),
-        _ => format!("to be signed off by {}", seconds(kept.due_by)),
+        _ if told.is_overdue => {
+            let due = seconds(told.due_by);
+            format!("OVERDUE: to be signed off by {due}; promise 5, that the record is reviewed, is not kept")
+        }
+        _ => format!("to be signed off by {}", seconds(told.due_by)),
     };
     let whole = if content.is_verified { "every log is whole" } else { "NOT EVERY LOG WAS FOUND WHOLE" };
     let note = told.note.map(|note| format!("Note: {note}\n")).unwrap_or_default();
@@ -298,7 +314,7 @@ mod tests {
     fn the_page_says_what_a_reviewer_must_know() {
         let mut kept = kept();
         let none = BTreeMap::new();
-        let text = page(&kept, &told(&kept, &none));
+        let text = page(&kept, &told(&kept, &none, kept.made_at));
         for part in [
             "NOT EVERY LOG WAS FOUND WHOLE\nto be signed off by 2026-11-15T00:00:00Z\nsha256:",
             "6003   API Activity  Refused  2       40",
@@ -314,17 +330,34 @@ mod tests {
         }
         kept.signed_off = Some(SignedOff { by: "jane@example.com".to_owned(), at: kept.made_at });
         let noted = BTreeMap::from([(NOTE.to_owned(), "the network is our VPN".to_owned())]);
-        let text = page(&kept, &told(&kept, &noted));
+        let text = page(&kept, &told(&kept, &noted, kept.made_at));
         assert!(
             text.contains("signed off by jane@example.com at 2026-11-13T00:00:00Z\nNote: the network is our VPN\n")
         );
     }
 
     #[test]
+    fn a_review_that_nobody_made_in_time_is_overdue() {
+        let mut kept = kept();
+        let none = BTreeMap::new();
+        let overdue = |kept: &Kept, now: Timestamp| {
+            let told = told(kept, &none, now);
+            (told.is_overdue, page(kept, &told).contains("OVERDUE"))
+        };
+        let (due, second) = (kept.due_by, jiff::SignedDuration::from_secs(1));
+        assert_eq!(overdue(&kept, due), (false, false));
+        assert_eq!(overdue(&kept, due + second), (true, true));
+        // Once it is signed off, the next one is.
+        kept.signed_off = Some(SignedOff { by: "jane@example.com".to_owned(), at: due });
+        assert_eq!(overdue(&kept, due + second), (false, false));
+        assert_eq!(overdue(&kept, kept.made_at + process::review::EVERY + second), (true, true));
+    }
+
+    #[test]
     fn programs_are_told_the_same() {
         let kept = kept();
         let none = BTreeMap::new();
-        let told = serde_json::to_value(told(&kept, &none)).unwrap();
+        let told = serde_json::to_value(told(&kept, &none, kept.made_at)).unwrap();
         assert_eq!(told["digest"], kept.digest());
         assert_eq!(told["dueBy"], "2026-11-15T00:00:00Z");
         assert!(told.get("signedOffBy").is_none());

@@ -37,7 +37,7 @@ use self::plan::{Seen, Step};
 use crate::{controller::Context, mailing, status::MANAGER};
 
 /// Between looks at the ConfigMap: nobody waits for it.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(20);
 
 /// Before recorders are asked again for a digest after one gave none: each reads all of its record for it.
 const ASK_AGAIN: Duration = Duration::from_secs(15 * 60);

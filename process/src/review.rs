@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use audit::wire;
 use data_encoding::HEXLOWER;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// Its name, in OpenTeam's own namespace.
 pub const NAME: &str = "openteam-review";
+/// The longest time between two reviews: Amazon's Data Protection Policy wants logs reviewed "at least bi-weekly".
+pub const EVERY: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Who signs the digest off: `<digest> <user name>`.
 pub const SIGNED_OFF: &str = "openteam.dev/signed-off";
 /// What they have to say about it, for people.
@@ -239,6 +241,15 @@ impl Kept {
             data.insert(SIGNED_OFF_AT.to_owned(), at.to_string());
         }
         data
+    }
+
+    /// Until when somebody must have signed a digest off: this one, or once that is done the next.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        match self.signed_off {
+            None => self.due_by,
+            Some(_) => self.made_at.saturating_add(EVERY).unwrap_or(Timestamp::MAX),
+        }
     }
 
     /// What is signed off.

@@ -1,5 +1,7 @@
 //! Places outside the cluster that files are put into once and for good: a directory, or a bucket that speaks S3.
 
+mod versions;
+
 use std::{fmt, sync::Arc};
 
 use object_store::{
@@ -7,8 +9,11 @@ use object_store::{
     aws::{AmazonS3Builder, Checksum},
     local::LocalFileSystem,
     path::Path,
+    signer::Signer,
 };
 use url::Url;
+
+pub use versions::{Stored, Version};
 
 /// Why a place cannot be used. Its text names the place and none of its credentials.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +21,16 @@ pub enum StorageError {
     /// It is no address of a place.
     #[error("{0} is neither s3://BUCKET/PATH nor file:///DIRECTORY")]
     NotAPlace(String),
-    /// The place refused, or did not answer.
+    /// The place refused to be read, or did not answer.
+    #[error("{place} cannot be read")]
+    Unreadable {
+        /// Where.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The place refused to be written to, or did not answer.
     #[error("{place} cannot be written to")]
     Unavailable {
         /// Where.
@@ -34,6 +48,8 @@ pub enum StorageError {
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// Where it may keep versions: what signs a question about them.
+    signer: Option<Arc<dyn Signer>>,
     prefix: Path,
     url: String,
 }
@@ -73,18 +89,19 @@ impl Storage {
             let place = text.clone();
             StorageError::Unavailable { place, source }
         };
-        let (store, prefix): (Arc<dyn ObjectStore>, _) = if url.scheme() == "file" {
+        let (store, signer, prefix): (Arc<dyn ObjectStore>, Option<Arc<dyn Signer>>, _) = if url.scheme() == "file" {
             let directory = url.to_file_path().map_err(|()| StorageError::NotAPlace(text.clone()))?;
             std::fs::create_dir_all(&directory).map_err(|error| unavailable(Box::new(error)))?;
             let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| unavailable(Box::new(error)))?;
-            (Arc::new(store.with_fsync(true)), Path::default())
+            (Arc::new(store.with_fsync(true)), None, Path::default())
         } else {
             // A bucket with Object Lock takes nothing without a checksum; the others check it.
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_checksum_algorithm(Checksum::SHA256);
-            let store = builder.build().map_err(|error| unavailable(Box::new(error)))?;
-            (Arc::new(store), Path::parse(url.path().trim_matches('/')).map_err(|error| unavailable(Box::new(error)))?)
+            let store = Arc::new(builder.build().map_err(|error| unavailable(Box::new(error)))?);
+            let prefix = Path::parse(url.path().trim_matches('/')).map_err(|error| unavailable(Box::new(error)))?;
+            (store.clone(), Some(store), prefix)
         };
-        Ok(Self { store, prefix, url: text })
+        Ok(Self { store, signer, prefix, url: text })
     }
 
     /// Where a file of this name is.
@@ -106,7 +123,20 @@ impl Storage {
         self.prefix.parts().chain(name.split('/').map(Into::into)).collect()
     }
 
-    /// Puts a file where there is none of the name; one with the same content is as good.
+    /// Reads a file, or a version of it.
+    ///
+    /// # Errors
+    /// [`StorageError`], where there is none too.
+    pub async fn get(&self, name: &str, version: Option<&Version>) -> Result<Vec<u8>, StorageError> {
+        let unreadable =
+            |error| StorageError::Unreadable { place: self.location(name), source: Box::<object_store::Error>::new(error) };
+        let options = GetOptions { version: version.map(|version| version.id.clone()), ..GetOptions::default() };
+        let found = self.store.get_opts(&self.path(name), options).await.map_err(unreadable)?;
+        Ok(found.bytes().await.map_err(unreadable)?.to_vec())
+    }
+
+    /// Puts a file where there is none of the name; one with the same content is as good. So is a first version with it, in a
+    /// place that keeps versions: what was put over it hides it and takes nothing away.
     ///
     /// # Errors
     /// [`StorageError`]; nothing was overwritten.
@@ -120,9 +150,18 @@ impl Storage {
         match self.store.put_opts(&path, content.to_vec().into(), options).await {
             Ok(_) => Ok(()),
             Err(object_store::Error::AlreadyExists { .. }) => {
-                let found = self.store.get_opts(&path, GetOptions::default()).await.map_err(unavailable)?;
-                let same = found.bytes().await.map_err(unavailable)? == content;
-                if same { Ok(()) } else { Err(StorageError::Taken(self.location(name))) }
+                if self.get(name, None).await? == content {
+                    return Ok(());
+                }
+                let stored = self.list(name).await?;
+                let first = stored.iter().find(|stored| stored.name == name).and_then(Stored::hidden);
+                match first {
+                    Some(first) if self.get(name, Some(first)).await? == content => {
+                        tracing::error!(file = self.location(name), "something else was put over it; its first version stays");
+                        Ok(())
+                    }
+                    _ => Err(StorageError::Taken(self.location(name))),
+                }
             }
             Err(error) => Err(unavailable(error)),
         }

@@ -10,12 +10,16 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    backwards::{Budget, Ended, backwards_within},
-    query::{Filter, Query},
+    backwards::{Budget, Ended, backwards, backwards_within},
+    query::{Filter, Query, stamp_of},
 };
 
 /// What is looked at for one page.
 const BUDGET: Budget = Budget { bytes: 32 * 1024 * 1024, time: Duration::from_millis(500) };
+/// How far beyond a page it is looked for what came of the calls on it: a call ends within seconds.
+const AHEAD: u64 = 4_096;
+/// What is looked at for that.
+const BUDGET_AHEAD: Budget = Budget { bytes: 8 * 1024 * 1024, time: Duration::from_millis(100) };
 /// What reaches across tenants, and people's accounts: not told, even to a Team in OpenTeam's own namespace.
 const KEPT: [&str; 2] = ["Incident", "PortalUser"];
 /// A longer text is no name and no word of ours: the longest is two names of 253 characters.
@@ -32,7 +36,10 @@ fn page_within(dir: &Path, asked: &Asked, budget: Budget) -> io::Result<Page> {
     let Some(query) = query_of(asked) else { return Ok(Page::default()) };
     let filter = Filter::new(&query);
     let mut events = Vec::new();
-    let mut answered = HashSet::new();
+    let mut answered = match asked.before {
+        Some(before) => answered_after(dir, asked, before)?,
+        None => HashSet::new(),
+    };
     let ended = backwards_within(dir, asked.before, &filter.times, budget, &mut |payload| {
         let wanted = filter.maybe(payload).and_then(|(_, line)| told(line, asked));
         if let Some((event, step)) = wanted {
@@ -50,6 +57,24 @@ fn page_within(dir: &Path, asked: &Asked, budget: Budget) -> io::Result<Page> {
         Ended::Bounded(next) => (Some(next), true),
     };
     Ok(Page { events, next, is_partial })
+}
+
+/// The steps that ended shortly after where a page begins: their intents are no news on it.
+fn answered_after(dir: &Path, asked: &Asked, before: u64) -> io::Result<HashSet<Step>> {
+    // One that is asked for may have ended after the times that are.
+    let anytime = Asked { since: None, until: None, ..asked.clone() };
+    let Some(query) = query_of(&anytime) else { return Ok(HashSet::new()) };
+    let filter = Filter::new(&query);
+    let mut answered = HashSet::new();
+    backwards(dir, Some(before.saturating_add(AHEAD)), BUDGET_AHEAD, &mut |payload| {
+        if stamp_of(payload).is_some_and(|stamp| stamp.sequence < before) {
+            return ControlFlow::Break(());
+        }
+        let ended = filter.maybe(payload).and_then(|(_, line)| told(line, asked));
+        answered.extend(ended.and_then(|(event, step)| step.filter(|_| event.outcome != Outcome::Intended)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(answered)
 }
 
 /// What is asked for, as far as the bytes of a record tell it: an intent and its end have this in common, but for the time.

@@ -11,6 +11,7 @@ mod detect;
 mod digest;
 pub mod export;
 mod extract;
+pub mod fetch;
 mod frame;
 mod journal;
 mod last_use;

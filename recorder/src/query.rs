@@ -23,7 +23,7 @@ use crate::{
     read::ReadError,
     records::{Found, From, forward},
 };
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, stamp_of};
 use filter::Hit;
 use scan::{Seen, scan};
 use table::Table;

@@ -38,7 +38,7 @@ enum Task {
     /// Build OpenTeam's image for release: an OCI archive, or its files for the Containerfile
     Image(image::Arguments),
     /// List what OpenTeam promises with the result of their tests
-    Promises,
+    Promises(promises::Arguments),
     /// Write the CRDs from the Rust types, the policies, and code of the tests into the docs
     Generate {
         /// Write nothing; fail if a file is not what would be written
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BenchPart(part) => part.run(),
         Task::Image(arguments) => image::run(&arguments),
-        Task::Promises => promises::run(),
+        Task::Promises(arguments) => promises::run(&arguments),
         Task::Generate { check } => generate::run(check),
     }
 }

@@ -2,9 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use clap::Args;
+use cluster::Kubectl;
+use jiff::Timestamp;
+use process::review::{Kept, NAME};
 
 use crate::{shell, test::each_line};
+
+/// What is looked at.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Also ask the OpenTeam behind this context of your kubeconfig whether its record was reviewed in time: promise 5 takes a
+    /// person, and fails without one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The namespace OpenTeam runs in there
+    #[arg(long, default_value = "openteam-system", requires = "context")]
+    namespace: String,
+}
 
 /// What OpenTeam promises, in short. A promise is built once its `built` is true; from then on it needs passing
 /// tests, named `promise_<number>_…`.
@@ -41,7 +58,7 @@ struct Promise {
     text: &'static str,
 }
 
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
     shell::build()?;
     let mut tests: BTreeMap<u32, Vec<(String, bool)>> = BTreeMap::new();
@@ -53,6 +70,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
             tests.entry(number).or_default().push((name.to_owned(), ok));
         }
     })?;
+    if let Some(context) = &arguments.context {
+        let overdue = overdue(&Kubectl::for_context(context), &arguments.namespace, Timestamp::now());
+        let name = match &overdue {
+            Ok(()) => format!("the record of {context} was reviewed in time"),
+            Err(error) => format!("the record of {context}: {error:#}"),
+        };
+        tests.entry(5).or_default().push((name, overdue.is_ok()));
+    }
     let mut broken = Vec::new();
     for promise in &PROMISES {
         let results = tests.remove(&promise.number).unwrap_or_default();
@@ -78,6 +103,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     if !ended_well {
         bail!("the tests broke off");
+    }
+    Ok(())
+}
+
+/// Fails where nobody has reviewed the record in time, and says so.
+fn overdue(kubectl: &Kubectl, namespace: &str, now: Timestamp) -> anyhow::Result<()> {
+    let found = kubectl.run(&["get", "configmap", NAME, "-n", namespace, "-o", "jsonpath={.data}"])?;
+    let kept = Kept::parse(&serde_json::from_str(&found).context("ConfigMap without data")?)?;
+    if kept.due() < now {
+        bail!("its review is overdue since {}; `openteam audit review` shows what there is to look at", kept.due());
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! What is to be done about reviews, decided from what is kept of the last one.
 
 use jiff::{SignedDuration, Timestamp};
-use process::review::{Kept, ReviewDigest};
+use process::review::{EVERY, Kept, ReviewDigest};
+
+const _: () = assert!(MAKE_EVERY.as_secs() + SIGN_WITHIN.as_secs() == EVERY.as_secs());
 
 const fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(days * 24)
@@ -9,8 +11,7 @@ const fn days(days: i64) -> SignedDuration {
 
 /// After the installation, for the first: there is something to look at, and somebody who remembers setting it up.
 pub(super) const FIRST_AFTER: SignedDuration = days(1);
-/// Between digests. With [`SIGN_WITHIN`] no more than 14 days lie between two signatures: Amazon's Data Protection Policy wants
-/// logs reviewed "at least bi-weekly".
+/// Between digests. With [`SIGN_WITHIN`] no more than [`EVERY`] lies between two signatures.
 pub(super) const MAKE_EVERY: SignedDuration = days(12);
 /// For a person to look at it.
 pub(super) const SIGN_WITHIN: SignedDuration = days(2);
@@ -55,7 +56,7 @@ pub(super) fn next(seen: &Seen<'_>) -> Step {
         // What nobody signed off is in the next one too.
         Some(kept) if kept.signed_off.is_none() => kept.content.from,
         Some(kept) => kept.content.to,
-        None => seen.installed.max(seen.now.saturating_sub(days(14)).unwrap_or(Timestamp::MIN)),
+        None => seen.installed.max(seen.now.saturating_sub(EVERY).unwrap_or(Timestamp::MIN)),
     };
     Step::Make { from, may_lack: seen.now.duration_since(at) >= WAIT }
 }
@@ -72,8 +73,8 @@ fn make_at(seen: &Seen<'_>) -> Timestamp {
 /// Until when somebody must have signed a digest off: the one that there is, or else the next.
 pub(super) fn due(seen: &Seen<'_>) -> Timestamp {
     match seen.kept {
-        Some(kept) if kept.signed_off.is_none() => kept.due_by,
-        _ => later(make_at(seen), SIGN_WITHIN),
+        Some(kept) => kept.due(),
+        None => later(make_at(seen), SIGN_WITHIN),
     }
 }
 

@@ -80,7 +80,7 @@ impl<'a> Filter<'a> {
         if !self.needles.iter().all(|needle| line.contains(needle)) {
             return None;
         }
-        let stamp = stamp(line).or_else(|| Stamp::of(payload))?;
+        let stamp = stamp_of(payload)?;
         self.times.contains(&stamp.time).then_some((stamp, line))
     }
 
@@ -125,6 +125,11 @@ pub(super) fn actor_of(event: &Value) -> &str {
 
 pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Time and number of a record.
+pub(crate) fn stamp_of(payload: &[u8]) -> Option<Stamp> {
+    std::str::from_utf8(payload).ok().and_then(stamp).or_else(|| Stamp::of(payload))
 }
 
 /// Time and number of a record as recorders write it (`frame::Record::write`), without reading what the event holds; none

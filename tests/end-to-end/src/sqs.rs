@@ -7,6 +7,7 @@ use std::{
 };
 
 use cluster::{clients::Library, free_port, spawn};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{House, eventually};
@@ -63,15 +64,21 @@ impl Sqs {
     }
 }
 
+/// Until when a version is locked, whoever asks (Amazon S3 API reference, PutObjectRetention).
+const RETENTION: &str = "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>";
+
 impl Sqs {
     /// Asks S3 about `path`.
-    async fn bucket(&self, method: reqwest::Method, path: &str, body: &[u8]) -> Option<Vec<u8>> {
+    async fn bucket(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Vec<u8>> {
         let scope = "Credential=test/20260101/us-east-1/s3/aws4_request";
-        let asked = self
+        let mut asked = self
             .client
             .request(method, format!("{}/{path}", self.endpoint))
             .header("authorization", format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"))
             .body(body.to_vec());
+        for (name, value) in headers {
+            asked = asked.header(*name, *value);
+        }
         let answer = asked.send().await.ok()?.error_for_status().ok()?;
         Some(answer.bytes().await.ok()?.to_vec())
     }
@@ -81,8 +88,26 @@ impl House {
     /// Makes a bucket; the environment by which AWS' own chain finds it.
     #[must_use]
     pub fn create_bucket(&self, name: &str) -> Vec<(&'static str, String)> {
+        self.make_bucket(name, &[])
+    }
+
+    /// Makes one that keeps versions and can lock them.
+    #[must_use]
+    pub fn create_locking_bucket(&self, name: &str) -> Vec<(&'static str, String)> {
+        self.make_bucket(name, &[("x-amz-bucket-object-lock-enabled", "true")])
+    }
+
+    /// Locks all versions of a key. A bucket can do so by itself; moto's then wants a header that SDKs send and S3 does not ask for.
+    pub fn lock_in(&self, bucket: &str, key: &str) {
+        for version in self.versions_in(bucket, key) {
+            let path = format!("{bucket}/{key}?retention&versionId={version}");
+            self.block_on(self.sqs().bucket(Method::PUT, &path, &[], RETENTION.as_bytes())).expect("S3 locks a version");
+        }
+    }
+
+    fn make_bucket(&self, name: &str, headers: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         let sqs = self.sqs();
-        eventually("S3 makes a bucket", || self.block_on(sqs.bucket(reqwest::Method::PUT, name, b"")));
+        eventually("S3 makes a bucket", || self.block_on(sqs.bucket(Method::PUT, name, headers, b"")));
         let authority = self.state_dir().join("s3.pem");
         fs::write(&authority, self.amazon().authority()).unwrap();
         vec![
@@ -97,12 +122,27 @@ impl House {
     /// What a bucket has under a key.
     #[must_use]
     pub fn object_in(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
-        self.block_on(self.sqs().bucket(reqwest::Method::GET, &format!("{bucket}/{key}"), b""))
+        self.block_on(self.sqs().bucket(Method::GET, &format!("{bucket}/{key}"), &[], b""))
     }
 
     /// Puts something into a bucket, over what is there.
     pub fn put_into(&self, bucket: &str, key: &str, content: &[u8]) {
-        self.block_on(self.sqs().bucket(reqwest::Method::PUT, &format!("{bucket}/{key}"), content)).unwrap();
+        self.block_on(self.sqs().bucket(Method::PUT, &format!("{bucket}/{key}"), &[], content)).unwrap();
+    }
+
+    /// Deletes from a bucket what is under a key, `?versionId=` and a version's id behind it for that version; whether S3 did so.
+    pub fn delete_from(&self, bucket: &str, key: &str) -> bool {
+        self.block_on(self.sqs().bucket(Method::DELETE, &format!("{bucket}/{key}"), &[], b"")).is_some()
+    }
+
+    /// The ids of the versions that a bucket has of a key, newest first.
+    #[must_use]
+    pub fn versions_in(&self, bucket: &str, key: &str) -> Vec<String> {
+        let path = format!("{bucket}?versions&prefix={key}");
+        let listed = self.block_on(self.sqs().bucket(Method::GET, &path, &[], b"")).unwrap();
+        let listed = String::from_utf8(listed).unwrap();
+        let ids = listed.split("<VersionId>").skip(1).filter_map(|rest| rest.split('<').next());
+        ids.map(str::to_owned).collect()
     }
 
     /// Where SQS is.

@@ -6,6 +6,7 @@ mod credentials;
 mod destinations;
 mod record;
 mod restore;
+mod review;
 mod scope;
 mod secrets;
 mod strangers;

@@ -9,7 +9,7 @@ use std::{
 
 use audit::log::{Checkpoint, Edge, SignedCheckpoint, SigningKey, entries, entries_path, leaf_hash};
 use crds::AmazonConnection;
-use openteam_end_to_end::{House, NAMESPACE, Tenant, US, alone, eventually, house, within};
+use openteam_end_to_end::{House, NAMESPACE, Tenant, US, alone, commands_of, eventually, house, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -211,55 +211,72 @@ fn promise_5_an_old_disk_that_is_put_back_is_noticed_by_the_recorder_itself() {
     assert!(house.journal().len() >= before);
 }
 
+/// The one block of commands of docs/audit.md with this text in it.
+fn page(text: &str) -> String {
+    let mut blocks = commands_of("docs/audit.md").into_iter().filter(|block| block.contains(text));
+    let block = blocks.next().unwrap_or_else(|| panic!("docs/audit.md has no command with {text}"));
+    assert!(blocks.next().is_none(), "{text}");
+    block
+}
+
 #[test]
-fn promise_5_tools_that_are_not_ours_agree_about_an_exported_log() {
+fn promise_5_an_outsider_checks_an_exported_log_by_the_commands_of_the_page_alone() {
     let house = house();
-    let tenant = house.tenant("exported");
+    let tenant = house.tenant("acme");
     used(&tenant, &tenant.agent_token(), 3);
-    let place = TempDir::new().unwrap();
-    let known = checkpoints(&house, place.path());
-    let (dir, to) = (copy(&house, place.path()), place.path().join("export"));
-    let words = ["audit", "export", "--dir", &dir.display().to_string(), "--to", &to.display().to_string()];
-    let exported = house.openteam(&words, "");
-    assert!(exported.status.success(), "{}", told(&exported));
-    let words = ["audit", "verify", "--dir", &to.display().to_string(), "--checkpoints", &known.display().to_string()];
-    let ours = house.openteam(&[&words[..], &["-o", "json"]].concat(), "");
+    let desk = house.desk("outsider");
+    // What somebody remembered, some time ago.
+    let known = checkpoints(&house, desk.directory());
+    let shard = newest(&house.disk().join("journal")).file_name().unwrap().to_str().unwrap().to_owned();
+    let environment = [
+        house.create_bucket("page"),
+        vec![("GOBIN", desk.directory().display().to_string()), ("BUCKET", "page".to_owned())],
+    ]
+    .concat();
+    let run = |commands: String| {
+        // The page names the quarter and the bucket of its writer.
+        let commands = commands.replace("2026q4", &shard).replace("s3://BUCKET/PATH", "s3://page/logs");
+        let output = desk.run_with(house.kubeconfig(), &environment, &commands);
+        assert!(output.status.success(), "{commands}\n{}", told(&output));
+        told(&output)
+    };
+    let asked = run(page("audit query").replace("2026-11-23T09:00:00Z", "2026-01-01T00:00:00Z"));
+    assert!(asked.contains("getOrders"), "{asked}");
+    assert!(run(page("kubectl get configmap openteam-audit")).ends_with("whole\n"));
+    run(page("audit export"));
+    let said = run(page("go install"));
+    let signed = run(page("sed -n"));
+    let [size, root] = signed.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{signed}") };
+    assert!(said.contains(&format!("Successfully fsck'd log with size {size} and root {root} ")), "{said}: {signed}");
+    // Ours says the same of it.
+    let words = ["audit", "verify", "--dir", &desk.directory().display().to_string(), "-o", "json", "--checkpoints"];
+    let ours = house.openteam(&[&words[..], &[&known.display().to_string()]].concat(), "");
     assert_eq!(ours.status.code(), Some(0), "{}", told(&ours));
     let ours: Value = serde_json::from_slice(&ours.stdout).unwrap();
-    let logs = ours["logs"].as_array().unwrap();
-    assert!(!logs.is_empty());
-    let fsck = cluster::binaries::tlog_tools().unwrap().fsck;
-    for log in logs {
-        // The commands of docs/audit.md.
-        let plain = to.join(log["shard"].as_str().unwrap());
-        let theirs = Command::new(&fsck)
-            .arg(format!("--storage_url=file://{}/", plain.display()))
-            .arg(format!("--public_key={}", plain.join("vkey").display()))
-            .arg("--ui=false")
-            .output()
-            .unwrap();
-        let said = told(&theirs);
-        let root = data_encoding::BASE64.decode(log["root"].as_str().unwrap().as_bytes()).unwrap();
-        let expected = format!("Successfully fsck'd log with size {} and root ", log["size"]);
-        let line = said.lines().find(|line| line.contains(&expected)).unwrap_or_else(|| panic!("{expected}: {said}"));
-        let hex = data_encoding::HEXLOWER.encode(&root);
-        assert!(line.contains(&hex) || line.contains(log["root"].as_str().unwrap()), "{line}: {hex}");
-    }
-    // A receipt for one of its records, by the way of the command.
-    let (receipt, record) = (place.path().join("receipt"), place.path().join("record"));
-    let words = ["audit", "receipt", "--dir", &dir.display().to_string(), "--sequence", "1"];
-    let made = house.openteam(&[&words[..], &["--record", &record.display().to_string()]].concat(), "");
-    assert!(made.status.success(), "{}", told(&made));
-    fs::write(&receipt, &made.stdout).unwrap();
-    let words =
-        ["audit", "verify", "--receipt", &receipt.display().to_string(), "--record", &record.display().to_string()];
-    let checked = house.openteam(&[&words[..], &["--checkpoints", &known.display().to_string()]].concat(), "");
-    assert_eq!(checked.status.code(), Some(0), "{}", told(&checked));
+    let of = |log: &&Value| log["shard"] == shard.as_str();
+    let log = ours["logs"].as_array().unwrap().iter().find(of).unwrap();
+    assert_eq!((log["size"].to_string().as_str(), &log["root"]), (size, &Value::from(root)));
+
+    assert!(run(page("audit receipt")).contains("entry 1 of"));
+    // A record that is another, by a byte.
+    let record = desk.directory().join("record.json");
     let mut bytes = fs::read(&record).unwrap();
     bytes[10] ^= 1;
     fs::write(&record, bytes).unwrap();
-    let checked = house.openteam(&[&words[..], &["--checkpoints", &known.display().to_string()]].concat(), "");
-    assert_eq!(checked.status.code(), Some(1), "{}", told(&checked));
+    let verify = page("audit receipt").lines().last().unwrap().replace("2026q4", &shard);
+    assert_eq!(desk.run(&verify).status.code(), Some(1));
+
+    // As the recorder copies them.
+    run("openteam audit export --dir . --to s3://BUCKET/PATH/openteam-recorder-0".to_owned());
+    assert!(run(page("audit fetch")).ends_with("whole\n"));
+    let all = commands_of("docs/audit.md");
+    assert_eq!(all.len(), 8, "each is run by a test, the reviews' by that of reviews: {all:?}");
+}
+
+/// Runs `openteam` with what leads to a bucket in its environment.
+fn with_bucket(house: &House, environment: &[(&'static str, String)], words: &[&str]) -> Output {
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    Command::new(house.program()).args(words).envs(environment).output().unwrap()
 }
 
 #[test]
@@ -270,11 +287,8 @@ fn promise_5_a_bucket_keeps_what_was_exported_whatever_comes_later() {
     let place = TempDir::new().unwrap();
     let dir = copy(&house, place.path());
     let environment = house.create_bucket("logs");
-    let export = || {
-        let mut command = Command::new(house.program());
-        command.args(["audit", "export", "--to", "s3://logs/openteam", "--dir"]).arg(&dir).envs(environment.clone());
-        command.output().unwrap()
-    };
+    let words = ["audit", "export", "--to", "s3://logs/openteam", "--dir", &dir.display().to_string()];
+    let export = || with_bucket(&house, &environment, &words);
     let exported = export();
     assert!(exported.status.success(), "{}", told(&exported));
     let shard = newest(&dir).file_name().unwrap().to_str().unwrap().to_owned();
@@ -289,6 +303,71 @@ fn promise_5_a_bucket_keeps_what_was_exported_whatever_comes_later() {
     let refused = export();
     assert!(!refused.status.success() && told(&refused).contains("is there already and is something else"));
     assert_eq!(house.object_in("logs", &first).unwrap(), b"something else");
+}
+
+#[test]
+fn promise_5_a_locked_bucket_gives_the_log_back_whatever_was_put_over_it() {
+    let house = house();
+    let tenant = house.tenant("locked");
+    let token = tenant.agent_token();
+    used(&tenant, &token, 1);
+    let environment = house.create_locking_bucket("locked");
+    let export = |dir: &Path| {
+        let words = ["audit", "export", "--to", "s3://locked/openteam", "--dir", &dir.display().to_string()];
+        let exported = with_bucket(&house, &environment, &words);
+        assert!(exported.status.success(), "{}", told(&exported));
+    };
+    let earlier = TempDir::new().unwrap();
+    export(&copy(&house, earlier.path()));
+    let shard = newest(&earlier.path().join("journal")).file_name().unwrap().to_str().unwrap().to_owned();
+    let at = |file: &str| format!("openteam/{shard}/{file}");
+    let older = house.object_in("locked", &at("checkpoint")).unwrap();
+    used(&tenant, &token, 1);
+    let place = TempDir::new().unwrap();
+    let known = checkpoints(&house, place.path());
+    export(&copy(&house, place.path()));
+
+    // Who has the recorder's credentials for the bucket, and wants the newest and one of the oldest records gone.
+    let newest = house.object_in("locked", &at("checkpoint")).unwrap();
+    let size = |note: &[u8]| {
+        SignedCheckpoint::parse(std::str::from_utf8(note).unwrap()).unwrap().checkpoint().size
+    };
+    assert!(size(&older) < size(&newest));
+    let width = (size(&newest).min(256)) as u16;
+    let (entries, tile) = (at(&entries_path(0, width)), at(&audit::log::Tile { level: 0, index: 0, width }.path()));
+    for file in [&entries, &tile, &at("checkpoint")] {
+        house.lock_in("locked", file);
+    }
+    house.put_into("locked", &entries, b"something else");
+    house.put_into("locked", &at("checkpoint"), &older);
+    assert!(house.delete_from("locked", &tile), "that hides it");
+    let first = house.versions_in("locked", &entries).pop().unwrap();
+    assert!(!house.delete_from("locked", &format!("{entries}?versionId={first}")), "it is locked");
+    let fetched = place.path().join("fetched");
+    let words = ["audit", "fetch", "--from", "s3://locked/openteam", "--to", &fetched.display().to_string()];
+    let found = with_bucket(&house, &environment, &words);
+    assert_eq!(found.status.code(), Some(1), "{}", told(&found));
+    let said = told(&found);
+    for (file, what) in [
+        (&entries, "something else was put over it; its first version is used"),
+        (&tile, "it was deleted; a version from before is used"),
+        (&at("checkpoint"), "an older checkpoint, or none of the log's, was put over it"),
+    ] {
+        let line = format!("BAD  {}: {what}", file.strip_prefix("openteam/").unwrap());
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    assert_eq!(said.matches("BAD").count(), 3, "{said}");
+    assert_eq!(fs::read(fetched.join(&shard).join("checkpoint")).unwrap(), newest);
+    let whole = verify(&house, &fetched, &known);
+    assert_eq!(whole.status.code(), Some(0), "{}", told(&whole));
+    // What is hidden keeps nobody from going on, and what was deleted is put once more.
+    export(&place.path().join("journal"));
+    let again = with_bucket(&house, &environment, &words);
+    assert!(told(&again).contains(entries.strip_prefix("openteam/").unwrap()), "{}", told(&again));
+    assert_eq!(told(&again).matches("BAD").count(), 1, "{}", told(&again));
+    // Whoever reads what is newest there is not told the truth, and verification says so.
+    fs::write(fetched.join(entries.strip_prefix("openteam/").unwrap()), "something else").unwrap();
+    assert_eq!(verify(&house, &fetched, &known).status.code(), Some(1));
 }
 
 #[test]

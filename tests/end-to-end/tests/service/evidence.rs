@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Output,
     thread,
@@ -47,34 +46,9 @@ fn journal(house: &House) -> PathBuf {
     house.disk().join("journal")
 }
 
-/// A directory with a `kubectl` whose `exec` runs here: this house has no node to run a command in.
-fn desk(house: &House) -> PathBuf {
-    let directory = house.state_dir().join("evidence-desk");
-    fs::create_dir_all(&directory).unwrap();
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = exec ] || exit 9\n\
-         while [ \"$1\" != /usr/local/bin/openteam ]; do shift; done; shift; exec '{}' \"$@\" --dir '{}'\n",
-        house.program().display(),
-        journal(house).display()
-    );
-    let kubectl = directory.join("kubectl");
-    fs::write(&kubectl, script).unwrap();
-    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
-    directory
-}
-
-/// A kubeconfig of somebody with these rights and no more.
+/// A kubeconfig of somebody with these rights, those to fetch evidence, and no more.
 fn person(house: &House, name: &str, cluster_role: &str) -> PathBuf {
-    let user = format!("--user={name}");
-    let kubectl = house.kubectl();
-    kubectl.run(&["create", "clusterrolebinding", name, &format!("--clusterrole={cluster_role}"), &user]).unwrap();
-    let role = "--role=openteam-evidence";
-    kubectl.run(&["create", "rolebinding", name, role, &user, "--namespace", NAMESPACE]).unwrap();
-    let mut config: Value = serde_yaml::from_str(&fs::read_to_string(house.kubeconfig()).unwrap()).unwrap();
-    config["users"][0]["user"]["as"] = name.into();
-    let path = house.state_dir().join(format!("{name}.kubeconfig"));
-    fs::write(&path, config.to_string()).unwrap();
-    path
+    house.somebody(name, cluster_role, "openteam-evidence")
 }
 
 fn export(house: &House, kubeconfig: &Path, arguments: &[&str]) -> Output {
@@ -87,12 +61,11 @@ fn export_with(
     arguments: &[&str],
     environment: Vec<(&'static str, String)>,
 ) -> Output {
-    let path = format!("{}:{}", desk(house).display(), std::env::var("PATH").unwrap_or_default());
     std::process::Command::new(house.program())
         .args(["incident", "export"])
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
-        .env("PATH", path)
+        .env("PATH", house.desk("evidence-desk").path())
         .envs(environment)
         .output()
         .unwrap()

@@ -1,0 +1,217 @@
+//! What a place has, with every version of it: in a bucket with versioning, which Object Lock needs, nothing that is put over a
+//! file or deletes it takes away the file that was there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::TryStreamExt;
+use object_store::{path::Path, signer::SignedUrlOptions};
+use serde::Deserialize;
+
+use super::{Storage, StorageError};
+
+/// How long a signed question may be asked.
+const ASK_WITHIN: Duration = Duration::from_secs(60);
+/// How long an answer may take: it names a thousand versions at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// A thousand names of a thousand bytes, with what is said of each.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A version of a file, in a place that keeps versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub(super) id: String,
+    /// The same for the same content.
+    tag: String,
+}
+
+/// A file of a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name below the place.
+    pub name: String,
+    /// Oldest first; none in a place that keeps none.
+    pub versions: Vec<Version>,
+    /// Whether it was deleted, which hides its versions.
+    pub is_deleted: bool,
+}
+
+impl Stored {
+    /// The first version, where something else is to be found under the name, or nothing.
+    #[must_use]
+    pub fn hidden(&self) -> Option<&Version> {
+        let (first, newest) = (self.versions.first()?, self.versions.last()?);
+        (self.is_deleted || first.tag != newest.tag).then_some(first)
+    }
+}
+
+/// An answer to ListObjectVersions (Amazon S3 API reference).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    #[serde(default)]
+    is_truncated: bool,
+    next_key_marker: Option<String>,
+    next_version_id_marker: Option<String>,
+    #[serde(default, rename = "Version")]
+    versions: Vec<ListedVersion>,
+    #[serde(default, rename = "DeleteMarker")]
+    deletions: Vec<Deletion>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedVersion {
+    key: String,
+    version_id: String,
+    #[serde(rename = "ETag")]
+    e_tag: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Deletion {
+    key: String,
+    is_latest: bool,
+}
+
+impl Storage {
+    /// Everything whose name begins with `prefix`, by name.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Stored>, StorageError> {
+        let unreadable = |source| StorageError::Unreadable { place: self.location(prefix), source };
+        if self.signer.is_some() {
+            return self.versions(prefix).await.map_err(unreadable);
+        }
+        let listed = self.store.list(Some(&self.prefix)).try_collect::<Vec<_>>().await;
+        let listed = listed.map_err(|error| unreadable(Box::new(error)))?;
+        let names = listed.iter().filter_map(|meta| self.name(meta.location.as_ref()));
+        let mut stored: Vec<_> = names
+            .filter(|name| name.starts_with(prefix))
+            .map(|name| Stored { name, versions: Vec::new(), is_deleted: false })
+            .collect();
+        stored.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(stored)
+    }
+
+    /// A key's name below the place.
+    fn name(&self, key: &str) -> Option<String> {
+        let below = key.strip_prefix(self.prefix.as_ref())?;
+        let below = if self.prefix.as_ref().is_empty() { below } else { below.strip_prefix('/')? };
+        (!below.is_empty()).then(|| below.to_owned())
+    }
+
+    async fn versions(&self, prefix: &str) -> Result<Vec<Stored>, Box<dyn std::error::Error + Send + Sync>> {
+        let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
+        let keys = if self.prefix.as_ref().is_empty() { prefix.to_owned() } else { format!("{}/{prefix}", self.prefix) };
+        let mut all: BTreeMap<String, Stored> = BTreeMap::new();
+        let mut from: Option<(String, String)> = None;
+        loop {
+            let mut query = vec![("versions", String::new()), ("prefix", keys.clone())];
+            if let Some((key, version)) = from {
+                query.extend([("key-marker", key), ("version-id-marker", version)]);
+            }
+            let listed = self.ask(&http, query).await?;
+            for version in listed.versions {
+                let Some(stored) = self.entry(&mut all, &version.key) else { continue };
+                // Newest first, as they come.
+                stored.versions.insert(0, Version { id: version.version_id, tag: version.e_tag });
+            }
+            for deletion in listed.deletions.iter().filter(|deletion| deletion.is_latest) {
+                if let Some(stored) = self.entry(&mut all, &deletion.key) {
+                    stored.is_deleted = true;
+                }
+            }
+            from = listed.next_key_marker.zip(Some(listed.next_version_id_marker.unwrap_or_default()));
+            if !listed.is_truncated || from.is_none() {
+                return Ok(all.into_values().filter(|stored| !stored.versions.is_empty()).collect());
+            }
+        }
+    }
+
+    fn entry<'a>(&self, all: &'a mut BTreeMap<String, Stored>, key: &str) -> Option<&'a mut Stored> {
+        let name = self.name(key)?;
+        let new = || Stored { name: name.clone(), versions: Vec::new(), is_deleted: false };
+        Some(all.entry(name.clone()).or_insert_with(new))
+    }
+
+    /// object_store has no such question, but signs it as its own.
+    async fn ask(
+        &self,
+        http: &reqwest::Client,
+        query: Vec<(&str, String)>,
+    ) -> Result<Listed, Box<dyn std::error::Error + Send + Sync>> {
+        let signer = self.signer.as_ref().ok_or("it keeps no versions")?;
+        let options = SignedUrlOptions::new().with_query(query);
+        let url = signer.signed_url_opts(reqwest::Method::GET, &Path::default(), ASK_WITHIN, &options).await?;
+        // Its address is as good as the credentials that signed it.
+        let without_url = reqwest::Error::without_url;
+        let mut answer = http.get(url).send().await.map_err(without_url)?.error_for_status().map_err(without_url)?;
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(without_url)? {
+            body.extend_from_slice(&piece);
+            if body.len() > MAX_ANSWER_BYTES {
+                return Err("its answer is too long".into());
+            }
+        }
+        Ok(quick_xml::de::from_reader(&body[..])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_with_deletions_between_versions() {
+        let text = r#"<?xml version="1.0" encoding="UTF-8"?>
+            <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>logs</Name><Prefix>a/</Prefix>
+            <KeyMarker/><VersionIdMarker/><MaxKeys>2</MaxKeys><IsTruncated>true</IsTruncated>
+            <NextKeyMarker>a/2</NextKeyMarker><NextVersionIdMarker>v1</NextVersionIdMarker>
+            <DeleteMarker><Key>a/1</Key><VersionId>d</VersionId><IsLatest>true</IsLatest></DeleteMarker>
+            <Version><Key>a/1</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><ETag>"x"</ETag><Size>1</Size></Version>
+            <DeleteMarker><Key>a/2</Key><VersionId>d</VersionId><IsLatest>false</IsLatest></DeleteMarker>
+            <Version><Key>a/2</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><ETag>"y"</ETag><Size>1</Size></Version>
+            </ListVersionsResult>"#;
+        let listed: Listed = quick_xml::de::from_str(text).unwrap();
+        assert!(listed.is_truncated);
+        assert_eq!(listed.next_key_marker.as_deref(), Some("a/2"));
+        assert_eq!(listed.next_version_id_marker.as_deref(), Some("v1"));
+        let keys: Vec<_> = listed.versions.iter().map(|it| (&*it.key, &*it.version_id, &*it.e_tag)).collect();
+        assert_eq!(keys, [("a/1", "v", "\"x\""), ("a/2", "v1", "\"y\"")]);
+        assert_eq!(listed.deletions.iter().map(|it| it.is_latest).collect::<Vec<_>>(), [true, false]);
+        let empty: Listed = quick_xml::de::from_str("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>").unwrap();
+        assert!(empty.versions.is_empty() && !empty.is_truncated);
+    }
+
+    #[test]
+    fn what_was_put_over_a_file_or_deleted_it_hides_its_first_version() {
+        let version = |id: &str, tag: &str| Version { id: id.to_owned(), tag: tag.to_owned() };
+        let stored = |versions, is_deleted| Stored { name: "a".to_owned(), versions, is_deleted };
+        let (first, same, other) = (version("1", "x"), version("2", "x"), version("3", "y"));
+        assert_eq!(stored(vec![], false).hidden(), None);
+        assert_eq!(stored(vec![first.clone()], false).hidden(), None);
+        assert_eq!(stored(vec![first.clone(), same.clone()], false).hidden(), None);
+        assert_eq!(stored(vec![first.clone(), other], false).hidden(), Some(&first));
+        assert_eq!(stored(vec![first.clone(), same], true).hidden(), Some(&first));
+    }
+
+    #[tokio::test]
+    async fn a_directory_tells_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = crate::storage::parse(&format!("file://{}", directory.path().display())).unwrap();
+        let storage = Storage::open(&url).unwrap();
+        for name in ["b/2", "a", "b/1"] {
+            storage.put_new(name, name.as_bytes()).await.unwrap();
+        }
+        let names = async |prefix| {
+            let stored = storage.list(prefix).await.unwrap();
+            stored.into_iter().map(|stored| stored.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("").await, ["a", "b/1", "b/2"]);
+        assert_eq!(names("b/").await, ["b/1", "b/2"]);
+        assert_eq!(storage.get("b/1", None).await.unwrap(), b"b/1");
+        assert!(matches!(storage.get("c", None).await, Err(StorageError::Unreadable { .. })));
+    }
+}
