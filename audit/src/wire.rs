@@ -6,6 +6,7 @@ pub mod digest;
 pub mod logs;
 pub mod reading;
 pub mod records;
+pub mod writers;
 
 use serde::{Deserialize, Serialize};
 

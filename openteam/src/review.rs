@@ -162,7 +162,10 @@ fn page(kept: &Kept, told: &Told<'_>) -> String {
     let state = match (told.signed_off_by, told.signed_off_at) {
         (Some(by), Some(at)) if told.is_overdue => {
             let due = seconds(told.due_by);
-            format!("signed off by {by} at {}; OVERDUE: the next was due by {due}, and the operator made none", seconds(at))
+            format!(
+                "signed off by {by} at {}; OVERDUE: the next was due by {due}, and the operator made none",
+                seconds(at)
+            )
         }
         (Some(by), Some(at)) => format!("signed off by {by} at {}", seconds(at)),
         _ if told.is_overdue => {

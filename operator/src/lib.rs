@@ -35,6 +35,7 @@ mod testing;
 #[cfg(test)]
 mod walk;
 mod witness;
+mod writer_gaps;
 
 use std::{
     io,
@@ -57,6 +58,7 @@ use process::{
     start::{Process, StartError},
     storage::Storage,
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinSet,
@@ -164,6 +166,7 @@ async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &Atom
     let metrics = metrics::Metrics::register(&process.metrics);
     let witnessing = witness::Metrics::register(&process.metrics);
     let reviewing = review::Metrics::register(&process.metrics);
+    let missing = writer_gaps::register(&process.metrics);
     let mailer = Mailer::new(&process.settings, arguments.smtp_credentials.clone(), &process.metrics);
     let mut held = tokio::select! {
         held = lease::acquire(process.client.clone(), &process.namespace, identity) => held,
@@ -174,7 +177,7 @@ async fn wait_and_lead(process: &Process, arguments: &Arguments, starting: &Atom
     metrics.leads();
     let led = tokio::select! {
         lost = held.hold() => return Err(lost.into()),
-        led = lead(process, arguments, starting, metrics, (witnessing, reviewing), mailer) => led,
+        led = lead(process, arguments, starting, metrics, (witnessing, reviewing, missing), mailer) => led,
     };
     held.release().await;
     led
@@ -186,7 +189,7 @@ async fn lead(
     arguments: &Arguments,
     starting: &AtomicBool,
     metrics: metrics::Metrics,
-    (witnessing, reviewing): (witness::Metrics, review::Metrics),
+    (witnessing, reviewing, missing): (witness::Metrics, review::Metrics, Counter),
     mailer: Mailer,
 ) -> Result<(), RunError> {
     let source = match &arguments.keyset {
@@ -294,8 +297,8 @@ async fn lead(
         namespace: process.namespace.clone(),
         cluster,
         key: witness_key,
-        recorders,
-        http: asking,
+        recorders: recorders.clone(),
+        http: asking.clone(),
         recorder: recorder.clone(),
         held: {
             let context = context.clone();
@@ -303,9 +306,11 @@ async fn lead(
         },
         metrics: witnessing,
     };
+    let writer_gaps = writer_gaps::WriterGaps { recorders, http: asking, recorder: recorder.clone(), missing };
     process.metrics.collect(metrics::Inventory(context.clone()));
     let mut controllers = controllers(&context, &process.shutdown);
     controllers.spawn("witness of the logs", witness::run(witness, process.shutdown.clone()));
+    controllers.spawn("gaps in writers' numbers", writer_gaps::run(writer_gaps, process.shutdown.clone()));
     controllers.spawn("reviews of the record", review::run(reviews, process.shutdown.clone()));
     controllers.spawn("keeper of evidence", incident::evidence::run(context, keeper, process.shutdown.clone()));
     starting.store(false, Ordering::Relaxed);

@@ -128,8 +128,10 @@ impl Storage {
     /// # Errors
     /// [`StorageError`], where there is none too.
     pub async fn get(&self, name: &str, version: Option<&Version>) -> Result<Vec<u8>, StorageError> {
-        let unreadable =
-            |error| StorageError::Unreadable { place: self.location(name), source: Box::<object_store::Error>::new(error) };
+        let unreadable = |error| StorageError::Unreadable {
+            place: self.location(name),
+            source: Box::<object_store::Error>::new(error),
+        };
         let options = GetOptions { version: version.map(|version| version.id.clone()), ..GetOptions::default() };
         let found = self.store.get_opts(&self.path(name), options).await.map_err(unreadable)?;
         Ok(found.bytes().await.map_err(unreadable)?.to_vec())
@@ -157,7 +159,10 @@ impl Storage {
                 let first = stored.iter().find(|stored| stored.name == name).and_then(Stored::hidden);
                 match first {
                     Some(first) if self.get(name, Some(first)).await? == content => {
-                        tracing::error!(file = self.location(name), "something else was put over it; its first version stays");
+                        tracing::error!(
+                            file = self.location(name),
+                            "something else was put over it; its first version stays"
+                        );
                         Ok(())
                     }
                     _ => Err(StorageError::Taken(self.location(name))),

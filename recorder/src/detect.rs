@@ -11,7 +11,7 @@
 //! | `TokenUsedAfterContainment` | a granted call later than `stalenessLimit` + 20 s after a containment, before its end | what was contained |
 //! | `RefreshFailures` | 5 refreshes refused within an hour, none succeeding between | a connection |
 //! | `UnusualVolume` | 1,000 calls in an hour and over 5 times the busiest hour of 7 days before | a connection in use for 7 days |
-//! | `WriterGap` | a number of a run missing for 5 minutes; only where there is one recorder | a run of a process |
+//! | `WriterGap` | a number of a run missing for 5 minutes; where there are several recorders, by the operator | a run of a process |
 //! | `SignInAttack` | 50 codes wrong or not given out in 10 minutes; or locked twice in 24 hours | a network; an address |
 //!
 //! `RecorderSilent` and `LogContradicted` are the operator's to find. What is found is recorded once, and again after an hour if it
@@ -30,6 +30,8 @@ mod watch;
 mod window;
 
 use std::time::Duration;
+
+use audit::wire::writers::Writers;
 
 pub(crate) use finding::{Evidence, Finding};
 pub(crate) use seen::Seen;
@@ -98,6 +100,11 @@ impl Detector {
         self.containment.see(seen, found);
         self.volume.see(seen, found);
         self.gaps.see(seen);
+    }
+
+    /// Which numbers of writers there are here, for who knows those of other recorders.
+    pub(crate) fn writers(&mut self) -> Writers {
+        self.gaps.writers()
     }
 
     /// What is found because time has passed. `is_alone`: no other recorder has a part of what processes write.

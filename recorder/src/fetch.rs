@@ -80,11 +80,7 @@ pub enum FetchError {
 ///
 /// # Errors
 /// [`FetchError`]; what was fetched before is of use, and the same call goes on from there.
-pub async fn fetch(
-    storage: &Storage,
-    to: &Path,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Fetched, FetchError> {
+pub async fn fetch(storage: &Storage, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Fetched, FetchError> {
     let all = storage.list("").await?;
     let of = all.len() as u64;
     let mut tampered = Vec::new();
@@ -92,7 +88,8 @@ pub async fn fetch(
     // What changes comes last: whoever finds a checkpoint finds what it is about.
     let (changing, fixed): (Vec<_>, Vec<_>) = all.iter().partition(|stored| changes(&stored.name));
     for part in [fixed, changing] {
-        let mut fetched = stream::iter(part.into_iter().map(|stored| one(storage, stored, to))).buffer_unordered(AT_ONCE);
+        let mut fetched =
+            stream::iter(part.into_iter().map(|stored| one(storage, stored, to))).buffer_unordered(AT_ONCE);
         while let Some(found) = fetched.try_next().await? {
             tampered.extend(found);
             done += 1;
@@ -121,7 +118,8 @@ async fn one(storage: &Storage, stored: &Stored, to: &Path) -> Result<Option<Tam
         largest(storage, stored, fs::read(&path).ok()).await?
     } else if let Some(first) = stored.hidden() {
         let content = storage.get(&stored.name, Some(first)).await?;
-        let found = if stored.is_deleted { Some(What::Deleted) } else { overwritten(storage, stored, &content).await? };
+        let found =
+            if stored.is_deleted { Some(What::Deleted) } else { overwritten(storage, stored, &content).await? };
         (content, found)
     } else if fs::exists(&path).unwrap_or_default() {
         return Ok(None);

@@ -23,8 +23,8 @@ use crate::{
     read::ReadError,
     records::{Found, From, forward},
 };
-pub(crate) use filter::{Filter, stamp_of};
 use filter::Hit;
+pub(crate) use filter::{Filter, stamp_of};
 use scan::{Seen, scan};
 use table::Table;
 

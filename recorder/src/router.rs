@@ -6,6 +6,7 @@ mod evidence;
 mod logs;
 pub(crate) mod readers;
 mod reading;
+pub(crate) mod writers;
 
 use std::{sync::Arc, time::Instant};
 

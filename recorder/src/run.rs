@@ -11,14 +11,15 @@ use process::{
     start::{Process, StartError, start},
     storage::Storage,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     AppendError, Care, Journal, Keeper, OpenError, Outside, Shelf,
     detect::{Detections, Watch},
     log::outside,
-    metrics, readers, router,
+    metrics, readers,
+    router::{router, writers},
 };
 
 /// Keeps what all roles record.
@@ -107,13 +108,14 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     };
     let keeper = Keeper::open(journal.clone(), outside).await.map_err(RunError::Log)?;
     journal.record(Lifecycle::Started).await.map_err(RunError::Append)?;
+    let (tell_writers, writers) = watch::channel(Arc::default());
     let serving = serve::serve(
         listener,
         {
             let certificate = certificate.clone();
             move || certificate.mutual_server()
         },
-        router(journal.clone(), keeper.logs(), shelf),
+        router(journal.clone(), keeper.logs(), shelf).merge(writers::router(writers)),
         process.shutdown.clone(),
     );
     let serving_readers = serve::serve(
@@ -139,6 +141,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
         journal: journal.clone(),
         staleness_limit: process.settings.staleness_limit,
         detections,
+        writers: tell_writers,
         client: process.client.clone(),
         namespace: process.namespace.clone(),
     };

@@ -1,10 +1,13 @@
-//! A recorder's logs, over the network: `audit::wire::logs`.
+//! A recorder's logs, and what it has of writers, over the network: `audit::wire::{logs, writers}`.
 
 use std::{io, sync::Arc, time::Duration};
 
 use audit::{
     log::{HashSource, SignedCheckpoint, Tile, VerifyingKey},
-    wire::logs::{LOGS_PATH, Log, Logs, MAX_NOTE_BYTES},
+    wire::{
+        logs::{LOGS_PATH, Log, Logs, MAX_NOTE_BYTES},
+        writers::{MAX_WRITERS_BYTES, WRITERS_PATH, Writers},
+    },
 };
 use reqwest::StatusCode;
 use tokio::runtime::Handle;
@@ -23,7 +26,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(url: Url, http: Arc<dyn Fn() -> reqwest::Client + Send + Sync>) -> Self {
+    pub(crate) fn new(url: Url, http: Arc<dyn Fn() -> reqwest::Client + Send + Sync>) -> Self {
         Self { url, http }
     }
 
@@ -32,6 +35,12 @@ impl Remote {
         let list = self.read(LOGS_PATH, MAX_LIST_BYTES).await?;
         let logs: Logs = serde_json::from_slice(&list).map_err(|_| "its list is none".to_owned())?;
         Ok(logs.logs)
+    }
+
+    /// Which numbers of writers' runs it has.
+    pub(crate) async fn writers(&self) -> Result<Writers, String> {
+        let told = self.read(WRITERS_PATH, MAX_WRITERS_BYTES).await?;
+        serde_json::from_slice(&told).map_err(|_| "its answer is none".to_owned())
     }
 
     /// A log's newest checkpoint, and the key that the recorder says is its own.

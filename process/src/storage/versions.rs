@@ -104,7 +104,8 @@ impl Storage {
 
     async fn versions(&self, prefix: &str) -> Result<Vec<Stored>, Box<dyn std::error::Error + Send + Sync>> {
         let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
-        let keys = if self.prefix.as_ref().is_empty() { prefix.to_owned() } else { format!("{}/{prefix}", self.prefix) };
+        let keys =
+            if self.prefix.as_ref().is_empty() { prefix.to_owned() } else { format!("{}/{prefix}", self.prefix) };
         let mut all: BTreeMap<String, Stored> = BTreeMap::new();
         let mut from: Option<(String, String)> = None;
         loop {
@@ -181,7 +182,9 @@ mod tests {
         let keys: Vec<_> = listed.versions.iter().map(|it| (&*it.key, &*it.version_id, &*it.e_tag)).collect();
         assert_eq!(keys, [("a/1", "v", "\"x\""), ("a/2", "v1", "\"y\"")]);
         assert_eq!(listed.deletions.iter().map(|it| it.is_latest).collect::<Vec<_>>(), [true, false]);
-        let empty: Listed = quick_xml::de::from_str("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>").unwrap();
+        let empty: Listed =
+            quick_xml::de::from_str("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>")
+                .unwrap();
         assert!(empty.versions.is_empty() && !empty.is_truncated);
     }
 

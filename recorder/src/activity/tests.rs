@@ -206,7 +206,8 @@ async fn an_intent_is_told_only_where_nothing_is_known_of_its_end() {
     let told: Vec<_> = place.page(&acme()).events.into_iter().map(|event| (event.sequence, event.outcome)).collect();
     assert_eq!(told, [(4, Outcome::Succeeded), (3, Outcome::Intended), (1, Outcome::Intended)]);
     // Also where the end is on the page before, or after the times that are asked for.
-    let sequences = |asked: &Asked| -> Vec<u64> { place.page(asked).events.iter().map(|event| event.sequence).collect() };
+    let sequences =
+        |asked: &Asked| -> Vec<u64> { place.page(asked).events.iter().map(|event| event.sequence).collect() };
     assert_eq!(sequences(&Asked { before: Some(4), ..acme() }), [3, 1]);
     let time = Timestamp::from_millisecond(place.page(&acme()).events[0].time).unwrap();
     let until = Asked { before: Some(4), until: Some(time + jiff::SignedDuration::from_secs(60)), ..acme() };

@@ -1,11 +1,15 @@
 //! `WriterGap`: numbers of a run that are in no record.
 //!
 //! Numbers come in another order than they were given, so a gap is one that has been there for a while. With several recorders
-//! each has a part of a run's numbers, and what one misses another may have: then a recorder by itself judges nothing.
+//! each has a part of a run's numbers, and what one misses another may have: then a recorder by itself judges nothing, and tells the
+//! operator what it has (`audit::wire::writers`).
 
 use std::collections::BTreeMap;
 
-use audit::{DetectionKind, Peer};
+use audit::{
+    DetectionKind, Peer,
+    wire::writers::{self, Writers, began},
+};
 use uuid::Uuid;
 
 use super::{
@@ -27,6 +31,8 @@ struct Stretch {
     last: u64,
     /// When its first came, in milliseconds since 1970: since then there is a gap below it.
     since: i64,
+    /// When its last came.
+    until: i64,
     /// Whether that gap was told, or is none that can be judged.
     is_told: bool,
 }
@@ -44,11 +50,11 @@ impl Numbers {
                 return;
             }
             if number == below.last + 1 {
-                below.last = number;
+                (below.last, below.until) = (number, time);
                 return self.join(number);
             }
         }
-        self.stretches.insert(number, Stretch { last: number, since: time, is_told: false });
+        self.stretches.insert(number, Stretch { last: number, since: time, until: time, is_told: false });
         self.join(number);
     }
 
@@ -57,7 +63,7 @@ impl Numbers {
         if let Some(next) = self.stretches.remove(&(number + 1))
             && let Some((_, below)) = self.stretches.range_mut(..=number).next_back()
         {
-            below.last = next.last;
+            (below.last, below.until) = (next.last, next.until);
         }
     }
 }
@@ -120,6 +126,23 @@ impl Gaps {
     }
 }
 
+impl Gaps {
+    /// What there is of each run.
+    pub(crate) fn writers(&mut self) -> Writers {
+        let known_from = self.known_from;
+        let stretch = |(first, stretch): (&u64, &Stretch)| {
+            let Stretch { last, since, until, .. } = *stretch;
+            writers::Stretch { first: *first, last, since, until }
+        };
+        let run = |(run, numbers): (&Uuid, &mut Numbers)| writers::Run {
+            run: *run,
+            writer: numbers.writer.clone(),
+            stretches: numbers.stretches.iter().map(stretch).collect(),
+        };
+        Writers { known_from, runs: self.runs.iter_mut().map(run).collect() }
+    }
+}
+
 impl Numbers {
     /// Gaps that were told are as good as none.
     fn forget_told(&mut self) {
@@ -132,12 +155,6 @@ impl Numbers {
         }
         self.stretches = joined;
     }
-}
-
-/// When a run began: it is in its UUIDv7 (RFC 9562 §5.7), in milliseconds since 1970.
-fn began(run: &Uuid) -> Option<i64> {
-    let (seconds, nanos) = run.get_timestamp()?.to_unix();
-    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
 }
 
 #[cfg(test)]

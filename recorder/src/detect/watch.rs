@@ -1,8 +1,8 @@
 //! Shows a [`Detector`] the journal, and records what it finds.
 
-use std::{io, ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
-use audit::{Activity, DetectionKind};
+use audit::{Activity, DetectionKind, wire::writers::Writers};
 use jiff::Timestamp;
 use process::{certificate::chain, checkpoints::Checkpoints, metrics::Metrics};
 use prometheus_client::metrics::{counter::Counter, family::Family};
@@ -54,6 +54,8 @@ pub(crate) struct Watch {
     pub(crate) journal: Journal,
     pub(crate) staleness_limit: Duration,
     pub(crate) detections: Detections,
+    /// Told which numbers of writers there are here, while other recorders have some too.
+    pub(crate) writers: watch::Sender<Arc<Writers>>,
     /// Where the ConfigMap is that names the recorders.
     pub(crate) client: kube::Client,
     /// OpenTeam's own namespace.
@@ -78,6 +80,9 @@ impl Watch {
                         return ended.cancelled().await;
                     };
                     eye = next;
+                    if !is_alone {
+                        self.writers.send_replace(Arc::new(eye.detector.writers()));
+                    }
                     for finding in found {
                         self.tell(finding).await;
                     }

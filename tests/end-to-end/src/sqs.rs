@@ -65,7 +65,8 @@ impl Sqs {
 }
 
 /// Until when a version is locked, whoever asks (Amazon S3 API reference, PutObjectRetention).
-const RETENTION: &str = "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>";
+const RETENTION: &str =
+    "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>";
 
 impl Sqs {
     /// Asks S3 about `path`.
@@ -101,7 +102,8 @@ impl House {
     pub fn lock_in(&self, bucket: &str, key: &str) {
         for version in self.versions_in(bucket, key) {
             let path = format!("{bucket}/{key}?retention&versionId={version}");
-            self.block_on(self.sqs().bucket(Method::PUT, &path, &[], RETENTION.as_bytes())).expect("S3 locks a version");
+            self.block_on(self.sqs().bucket(Method::PUT, &path, &[], RETENTION.as_bytes()))
+                .expect("S3 locks a version");
         }
     }
 

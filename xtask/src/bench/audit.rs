@@ -16,7 +16,9 @@ use recorder::{
     export::export,
     query::{Format, Query},
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::Report;
 use crate::shell;
@@ -137,13 +139,11 @@ async fn log(report: &mut Report, place: &Path) -> anyhow::Result<()> {
     eprintln!("a log of {LEAVES} leaves");
     let dir = place.join("log");
     let (journal, ended, keeping) = open(&dir).await?;
-    let pair = events()?;
+    let pair = event_values()?;
     for batch in 0..LEAVES / 200 {
         // Each with ids of its own, or they would compress far better than real ones.
-        let fresh = pair.iter().cycle().take(200).enumerate();
-        let events =
-            fresh.map(|(index, event)| renewed(event, batch * 200 + index as u64)).collect::<Result<_, _>>()?;
-        journal.append(gateway()?, events).await?;
+        let calls: Vec<_> = (0..100).map(|call| renewed(&pair, batch * 100 + call)).collect::<anyhow::Result<_>>()?;
+        journal.append(gateway()?, calls.concat()).await?;
     }
     ended.cancel();
     keeping.await?;
@@ -248,41 +248,42 @@ fn gateway() -> anyhow::Result<Peer> {
     Ok(Peer { role: Role::Gateway, pod: Name::parse("openteam-gateway-7c9f5d6b8-x2x4z")? })
 }
 
+fn event_values() -> anyhow::Result<Vec<Value>> {
+    let golden: Value = serde_json::from_str(GOLDEN)?;
+    PAIR.iter().map(|name| golden.get(name).cloned().with_context(|| format!("no event {name}"))).collect()
+}
+
 /// The events as JSON.
 fn event_lines() -> anyhow::Result<Vec<String>> {
-    let golden: serde_json::Value = serde_json::from_str(GOLDEN)?;
-    PAIR.iter()
-        .map(|name| golden.get(name).map(ToString::to_string).with_context(|| format!("no event {name}")))
-        .collect()
+    Ok(event_values()?.iter().map(ToString::to_string).collect())
 }
 
 fn events() -> anyhow::Result<Vec<Checked>> {
     event_lines()?.iter().map(|line| Ok(audit::check(line.as_bytes(), Role::Gateway)?)).collect()
 }
 
-/// The same event with other ids, digests and times.
-fn renewed(event: &Checked, number: u64) -> anyhow::Result<Checked> {
-    let mut value: serde_json::Value = serde_json::from_str(event.as_line())?;
-    let mut random = [0; 48];
+/// Both events of another call: with ids, times, a digest and a latency of its own.
+fn renewed(pair: &[Value], call: u64) -> anyhow::Result<Vec<Checked>> {
+    let began = BEGAN + i64::try_from(call)? * 2000;
+    let mut random = [0; 34];
     getrandom::fill(&mut random)?;
-    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let uuid = |at: usize| {
-        format!(
-            "0190{}-{}-7{}-8{}-{}",
-            &hex[at..at + 4],
-            &hex[at + 4..at + 8],
-            &hex[..3],
-            &hex[3..6],
-            &hex[at..at + 12]
-        )
+    let (digest, latency) = random.split_at(32);
+    let digest = format!("hmac-sha256:{}", data_encoding::HEXLOWER.encode(digest));
+    let latency = u16::from_be_bytes([latency[0], latency[1]]) % 900;
+    let correlation = Uuid::now_v7().to_string();
+    let mut event = |(index, event): (usize, &Value)| {
+        let mut event = event.clone();
+        event["metadata"]["uid"] = Uuid::now_v7().to_string().into();
+        event["metadata"]["correlation_uid"] = correlation.clone().into();
+        event["metadata"]["sequence"] = (call * 2 + index as u64 + 1).into();
+        event["time"] = (began + index as i64 * i64::from(latency)).into();
+        event["resources"][1]["uid"] = digest.clone().into();
+        if let Some(took) = event.pointer_mut("/http_response/latency") {
+            *took = latency.into();
+        }
+        Ok(audit::check(event.to_string().as_bytes(), Role::Gateway)?)
     };
-    value["metadata"]["uid"] = uuid(8).into();
-    // Of a call the second event has the same one.
-    value["metadata"]["correlation_uid"] =
-        format!("0190{:04x}-{:04x}-7000-8000-{:012x}", number / 2 % 65_536, number / 2 % 9973, number / 2).into();
-    value["metadata"]["sequence"] = (number + 1).into();
-    value["time"] = (1_796_000_000_000 + number).into();
-    Ok(audit::check(value.to_string().as_bytes(), Role::Gateway)?)
+    pair.iter().enumerate().map(&mut event).collect()
 }
 
 fn bytes_below(dir: &Path) -> anyhow::Result<u64> {

@@ -329,9 +329,7 @@ fn promise_5_a_locked_bucket_gives_the_log_back_whatever_was_put_over_it() {
 
     // Who has the recorder's credentials for the bucket, and wants the newest and one of the oldest records gone.
     let newest = house.object_in("locked", &at("checkpoint")).unwrap();
-    let size = |note: &[u8]| {
-        SignedCheckpoint::parse(std::str::from_utf8(note).unwrap()).unwrap().checkpoint().size
-    };
+    let size = |note: &[u8]| SignedCheckpoint::parse(std::str::from_utf8(note).unwrap()).unwrap().checkpoint().size;
     assert!(size(&older) < size(&newest));
     let width = (size(&newest).min(256)) as u16;
     let (entries, tile) = (at(&entries_path(0, width)), at(&audit::log::Tile { level: 0, index: 0, width }.path()));

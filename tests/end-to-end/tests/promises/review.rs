@@ -59,12 +59,12 @@ fn promise_5_the_record_is_reviewed_by_name_and_an_overdue_review_is_told() {
     let mail = eventually("the mail arrives", || {
         house.mails_to(House::INCIDENT_CONTACT).into_iter().find(|mail| mail.text.contains(&made.digest()))
     });
-    let witnessed = house.kubectl().run(&["get", "configmap", "openteam-audit", "-n", NAMESPACE, "-o", "json"]).unwrap();
+    let witnessed =
+        house.kubectl().run(&["get", "configmap", "openteam-audit", "-n", NAMESPACE, "-o", "json"]).unwrap();
     let witnessed: Value = serde_json::from_str(&witnessed).unwrap();
     let notes = witnessed["data"].as_object().unwrap().values();
-    let known: Vec<Checkpoint> = notes
-        .filter_map(|note| Some(SignedCheckpoint::parse(note.as_str()?).ok()?.checkpoint().clone()))
-        .collect();
+    let known: Vec<Checkpoint> =
+        notes.filter_map(|note| Some(SignedCheckpoint::parse(note.as_str()?).ok()?.checkpoint().clone())).collect();
     assert!(!content.witnessed.is_empty());
     for log in &content.witnessed {
         assert!(mail.text.contains(&log.checkpoint()), "{}", mail.text);
@@ -90,7 +90,8 @@ fn promise_5_the_record_is_reviewed_by_name_and_an_overdue_review_is_told() {
     let other = review(&["sign-off", "--digest", "sha256:1"]);
     assert!(!other.status.success() && text(&other).contains("the current digest is another one"), "{}", text(&other));
     // As docs/audit.md says.
-    let commands = commands_of("docs/audit.md").into_iter().find(|block| block.contains("audit review sign-off")).unwrap();
+    let commands =
+        commands_of("docs/audit.md").into_iter().find(|block| block.contains("audit review sign-off")).unwrap();
     let sign_off = commands.lines().find(|line| line.contains("sign-off")).unwrap();
     let signed = house.desk("auditor").run_with(&audrey, &[], sign_off);
     assert!(signed.status.success(), "{}", text(&signed));
