@@ -132,7 +132,8 @@ impl Judge {
         stretches.sort_unstable_by_key(|stretch| stretch.first);
         // What is missing was stored, if it was, after what is below it was made; so it would be known.
         let is_known = |below: i64| below >= known_from;
-        let mut is_judged = began(&run.run).is_some_and(is_known);
+        let is_whole = began(&run.run).is_some_and(is_known);
+        let mut is_judged = is_whole;
         let (mut missing, mut since, mut expected) = (0, i64::MAX, 1);
         for stretch in stretches {
             let gap = stretch.first.saturating_sub(expected);
@@ -144,7 +145,7 @@ impl Judge {
             if stretch.last >= expected {
                 expected = stretch.last + 1;
                 // It was made a while before it was stored.
-                is_judged = is_known(stretch.until - PATIENCE);
+                is_judged = is_whole || is_known(stretch.until - PATIENCE);
             }
         }
         (missing > 0).then(|| Gap { writer: run.writer.clone(), missing, since, now })
@@ -206,7 +207,7 @@ mod tests {
         let lacking = recorder(at - SECOND, old, &[stretch(5, 9, at, at + SECOND), stretch(12, 13, at, at)]);
         assert_eq!(Judge::new(at).judge(&[lacking.clone(), young.clone()], late), []);
         let found = Judge::new(at).judge(std::slice::from_ref(&lacking), late);
-        assert_eq!(found[0].missing, 4, "with that memory the first four; those after it were made too early to tell");
+        assert_eq!(found[0].missing, 6, "without that recorder all of the run is known");
         // Of what came well after that memory begins, all is known.
         let after = at + SECOND + PATIENCE;
         let later = recorder(at, old, &[stretch(5, 9, at, after), stretch(12, 13, after, after)]);

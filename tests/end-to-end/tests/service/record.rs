@@ -182,7 +182,7 @@ fn the_portal_is_told_what_is_recorded_of_a_namespace_and_that_it_asked_is_recor
     assert!(!text.contains("pages-other") && !text.contains("elsewhere") && !text.contains("2020-01-01"), "{text}");
     assert_eq!(page("pages-nobody", None, None).events.len(), 1, "only that it was read");
 
-    // Page by page it is the same, in small ones with intents whose answers are on another.
+    // Page by page it is the same, in small ones, of which some begin between an intent and its answer.
     let (mut from, mut sequences) = (None, Vec::new());
     loop {
         let part = page("pages", Some(3), from.as_ref());
