@@ -40,6 +40,6 @@ pub use proof::{consistency_proof, inclusion_proof, root_at};
 pub use receipt::{BadReceipt, NotAReceipt, Receipt};
 pub use source::{HashSource, Unread};
 pub use store::{Directory, MAX_FILE_BYTES, Store, StoredTiles};
-pub use tile::{NotATile, TILE_WIDTH, Tile, entries_path, parse_entries_path, tiles_of};
+pub use tile::{NotATile, TILE_WIDTH, Tile, bundles_of, entries_path, parse_entries_path, tiles_of};
 pub use verify::{Options, Verified, forgotten, verify};
 pub use witness::{AddCheckpoint, AddRefused, add_checkpoint};

@@ -1,17 +1,17 @@
 //! What the portal's page of the record is made of: [`audit::wire::reading`].
 
-use std::{borrow::Cow, collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
+use std::{collections::HashSet, io, ops::ControlFlow, path::Path, time::Duration};
 
 use audit::{
     Class, ObjectName,
     wire::reading::{Asked, MOST_EVENTS, Outcome, Page, Told, ToldActor, ToldEntity, Topic},
 };
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     backwards::{Budget, Ended, backwards, backwards_within},
     query::{Filter, Query, stamp_of},
+    view::{Named, Unmapped, View, text},
 };
 
 /// What is looked at for one page.
@@ -22,8 +22,6 @@ const AHEAD: u64 = 4_096;
 const BUDGET_AHEAD: Budget = Budget { bytes: 8 * 1024 * 1024, time: Duration::from_millis(100) };
 /// What reaches across tenants, and people's accounts: not told, even to a Team in OpenTeam's own namespace.
 const KEPT: [&str; 2] = ["Incident", "PortalUser"];
-/// A longer text is no name and no word of ours: the longest is two names of 253 characters.
-const LONGEST_TEXT: usize = 512;
 
 /// A page of the journal of `dir`. Blocks on the disk.
 pub(crate) fn page(dir: &Path, asked: &Asked) -> io::Result<Page> {
@@ -104,10 +102,10 @@ type Step = (Uuid, String);
 
 /// What is told of a record, and the call it is a step of; `None` where it is not of the namespace and Team.
 fn told(line: &str, asked: &Asked) -> Option<(Told, Option<Step>)> {
-    let Record { time, sequence, event } = serde_json::from_str(line).ok()?;
-    let Unmapped { team, connection } = event.unmapped;
+    let View { time, sequence, event, .. } = View::of(line.as_bytes())?;
+    let Unmapped { team, connection, .. } = event.unmapped;
     let entity = event.entity;
-    let namespace = |name: &Option<Name<'_>>| name.as_ref().map(|name| name.namespace.to_string());
+    let namespace = |name: &Option<Named<'_>>| name.as_ref().map(|name| name.namespace.to_string());
     let object = entity.as_ref().map(|entity| (&*entity.r#type, &*entity.name));
     if !is_of(&asked.namespace, object, [namespace(&team).as_deref(), namespace(&connection).as_deref()]) {
         return None;
@@ -119,7 +117,6 @@ fn told(line: &str, asked: &Asked) -> Option<(Told, Option<Step>)> {
         return None;
     }
     let member = event.user.filter(|_| event.class_uid == Class::UserAccess.uid());
-    let text = |text: &str| (text.len() <= LONGEST_TEXT).then(|| text.to_owned());
     let operation = event.api.and_then(|api| text(&api.operation));
     let step = event.metadata.correlation_uid.zip(operation.clone());
     let told = Told {
@@ -175,99 +172,6 @@ pub(crate) fn outcome(action: Option<u64>, status: Option<u64>) -> Outcome {
         (_, Some(99)) => Outcome::Intended,
         _ => Outcome::Succeeded,
     }
-}
-
-#[derive(Deserialize)]
-struct Record<'a> {
-    time: i64,
-    sequence: u64,
-    #[serde(borrow)]
-    event: Event<'a>,
-}
-
-/// The part of an event that is told.
-#[derive(Deserialize)]
-struct Event<'a> {
-    class_uid: u64,
-    activity_id: u64,
-    action_id: Option<u64>,
-    status_id: Option<u64>,
-    #[serde(borrow)]
-    message: Cow<'a, str>,
-    #[serde(borrow)]
-    status_detail: Option<Cow<'a, str>>,
-    metadata: Metadata,
-    #[serde(borrow, default)]
-    unmapped: Unmapped<'a>,
-    #[serde(borrow)]
-    actor: Option<Actor<'a>>,
-    #[serde(borrow)]
-    api: Option<Api<'a>>,
-    #[serde(borrow, default)]
-    resources: Vec<Resource<'a>>,
-    #[serde(borrow)]
-    entity: Option<Entity<'a>>,
-    #[serde(borrow)]
-    user: Option<User<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    tenant_uid: Option<Uuid>,
-    correlation_uid: Option<Uuid>,
-}
-
-#[derive(Default, Deserialize)]
-struct Unmapped<'a> {
-    #[serde(borrow)]
-    team: Option<Name<'a>>,
-    #[serde(borrow)]
-    connection: Option<Name<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Actor<'a> {
-    #[serde(borrow)]
-    user: User<'a>,
-}
-
-#[derive(Deserialize)]
-struct User<'a> {
-    type_id: u64,
-    #[serde(borrow)]
-    r#type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Api<'a> {
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Resource<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    uid: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Entity<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
 }
 
 #[cfg(test)]

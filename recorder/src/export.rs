@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use audit::log::{SignedCheckpoint, Store, TILE_WIDTH, entries, entries_path, forgotten, tiles_of};
+use audit::log::{SignedCheckpoint, Store, bundles_of, entries, entries_path, forgotten, tiles_of};
 use process::storage::{Storage, StorageError};
 use serde::Serialize;
 use thiserror::Error;
@@ -98,8 +98,7 @@ fn one(
     let key = text(store, "vkey").map_err(disk)?.ok_or_else(|| lacks("vkey"))?;
     continues(store, &newest, at)?;
     let size = newest.checkpoint().size;
-    let bundles = size.div_ceil(TILE_WIDTH);
-    let of = bundles + tiles_of(size).count() as u64;
+    let of = (bundles_of(size).count() + tiles_of(size).count()) as u64;
     let (mut done, mut written) = (0, 0);
     let mut copy = |path: String, is_right: &dyn Fn(&[u8]) -> bool| {
         let file = at.join(&path);
@@ -113,10 +112,9 @@ fn one(
         progress(shard, done, of);
         Ok::<_, ExportError>(())
     };
-    for bundle in 0..bundles {
-        let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
-        let whole = |bytes: &[u8]| entries(bytes).is_ok_and(|entries| entries.len() as u64 == width);
-        copy(entries_path(bundle, u16::try_from(width).unwrap_or(256)), &whole)?;
+    for (bundle, width) in bundles_of(size) {
+        let whole = |bytes: &[u8]| entries(bytes).is_ok_and(|entries| entries.len() == usize::from(width));
+        copy(entries_path(bundle, width), &whole)?;
     }
     for tile in tiles_of(size) {
         copy(tile.path(), &|bytes| bytes.len() == usize::from(tile.width) * 32)?;
@@ -236,10 +234,7 @@ fn files(place: &Place, shard: Shard) -> Result<Whole, ExportError> {
     let newest = note(&*store, "checkpoint").map_err(disk)?.ok_or_else(|| lacks("checkpoint"))?;
     let key = text(&*store, "vkey").map_err(disk)?.ok_or_else(|| lacks("vkey"))?;
     let size = newest.checkpoint().size;
-    let bundles = (0..size.div_ceil(TILE_WIDTH)).map(|bundle| {
-        let width = TILE_WIDTH.min(size - bundle * TILE_WIDTH);
-        entries_path(bundle, u16::try_from(width).unwrap_or(256))
-    });
+    let bundles = bundles_of(size).map(|(bundle, width)| entries_path(bundle, width));
     let fixed = bundles.chain(tiles_of(size).map(|tile| tile.path())).collect();
     let mut last = vec![("vkey", key)];
     last.extend(

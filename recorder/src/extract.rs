@@ -6,10 +6,12 @@ use evidence::{
     digest,
     wire::{End, Extract, MAX_ANSWER_BYTES, Position},
 };
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::records::{Found, From, forward};
+use crate::{
+    records::{Found, From, forward},
+    view::{Named, View},
+};
 
 /// What is sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -92,56 +94,6 @@ pub fn record_digest(dir: &Path, sequence: u64) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// The part of a record that is asked about.
-#[derive(Deserialize)]
-struct Record<'a> {
-    time: i64,
-    #[serde(borrow)]
-    event: Event<'a>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    unmapped: Unmapped<'a>,
-    #[serde(borrow, default)]
-    actor: Actor<'a>,
-    #[serde(borrow, default)]
-    entity: Option<Entity<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Unmapped<'a> {
-    #[serde(borrow, default)]
-    team: Option<Name<'a>>,
-    #[serde(borrow, default)]
-    connection: Option<Name<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    namespace: &'a str,
-    name: &'a str,
-}
-
-#[derive(Default, Deserialize)]
-struct Actor<'a> {
-    #[serde(borrow, default)]
-    user: User<'a>,
-}
-
-#[derive(Default, Deserialize)]
-struct User<'a> {
-    #[serde(default)]
-    name: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Entity<'a> {
-    r#type: &'a str,
-    name: &'a str,
-}
-
 struct Wanted<'a> {
     since: i64,
     connections: HashSet<&'a str>,
@@ -163,14 +115,14 @@ impl<'a> Wanted<'a> {
     }
 
     fn has(&self, payload: &[u8]) -> bool {
-        let Ok(Record { time, event }) = serde_json::from_slice::<Record<'_>>(payload) else { return false };
-        let among = |those: &HashSet<&str>, name: &Option<Name<'_>>| {
-            name.as_ref().is_some_and(|name| those.contains(format!("{}/{}", name.namespace, name.name).as_str()))
+        let Some(View { time, event, .. }) = View::of(payload) else { return false };
+        let among = |those: &HashSet<&str>, name: &Option<Named<'_>>| {
+            name.as_ref().is_some_and(|it| those.contains(&*it.key()))
         };
         time >= self.since
             && (among(&self.connections, &event.unmapped.connection)
                 || among(&self.teams, &event.unmapped.team)
-                || self.actors.contains(event.actor.user.name)
+                || event.actor.is_some_and(|actor| self.actors.contains(&*actor.user.name))
                 || event.entity.is_some_and(|it| self.entities.contains(format!("{} {}", it.r#type, it.name).as_str())))
     }
 }

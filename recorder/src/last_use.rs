@@ -1,7 +1,6 @@
 //! When each RuntimeToken and ServiceAccount last made a call that was answered.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     io,
     ops::ControlFlow,
@@ -10,10 +9,12 @@ use std::{
     time::Duration,
 };
 
-use audit::{Checked, wire::reading::LastUse};
-use serde::Deserialize;
+use audit::wire::reading::LastUse;
 
-use crate::backwards::{Budget, Ended, backwards};
+use crate::{
+    backwards::{Budget, Ended, backwards},
+    view::{Event, View},
+};
 
 /// What of the journal is looked at after the start.
 const BUDGET: Budget = Budget { bytes: 512 * 1024 * 1024, time: Duration::from_secs(30) };
@@ -115,9 +116,9 @@ fn rebuild_within(uses: &Weak<Uses>, dir: &Path, budget: Budget) -> io::Result<(
     let mut oldest = None;
     let ended = backwards(dir, None, budget, &mut |payload| {
         let Some(uses) = uses.upgrade() else { return ControlFlow::Break(()) };
-        if let Ok(Record { time, event }) = serde_json::from_slice::<Record<'_>>(payload) {
+        if let Some(View { time, event, .. }) = View::of(payload) {
             oldest = Some(time);
-            if let Some(user) = event.user() {
+            if let Some(user) = user(&event) {
                 uses.known().add(user, time, uses.most);
             }
         }
@@ -132,55 +133,20 @@ fn rebuild_within(uses: &Weak<Uses>, dir: &Path, budget: Budget) -> io::Result<(
 }
 
 /// Whose calls were answered, by these events.
-pub(crate) fn used(events: &[Checked]) -> Vec<User> {
-    // Most events tell of no answer, and are not parsed.
-    let answers = events.iter().map(Checked::as_line).filter(|line| line.contains("\"http_response\""));
-    answers.filter_map(|line| serde_json::from_str::<Event<'_>>(line).ok()?.user()).collect()
+pub(crate) fn used(events: &[Event<'_>]) -> Vec<User> {
+    events.iter().filter_map(user).collect()
 }
 
-#[derive(Deserialize)]
-struct Record<'a> {
-    time: i64,
-    #[serde(borrow)]
-    event: Event<'a>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    /// OCSF: 1 allowed.
-    action_id: Option<u64>,
-    http_response: Option<serde::de::IgnoredAny>,
-    #[serde(borrow)]
-    actor: Option<Actor<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Actor<'a> {
-    #[serde(borrow)]
-    user: Named<'a>,
-}
-
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    r#type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-impl Event<'_> {
-    fn user(&self) -> Option<User> {
-        let served = self.action_id == Some(1) && self.http_response.is_some();
-        let actor = &self.actor.as_ref().filter(|_| served)?.user;
-        let (kind, (namespace, name)) = match actor.r#type.as_deref()? {
-            "RuntimeToken" => (Kind::RuntimeToken, actor.name.split_once('/')?),
-            "ServiceAccount" => {
-                (Kind::ServiceAccount, actor.name.strip_prefix("system:serviceaccount:")?.split_once(':')?)
-            }
-            _ => return None,
-        };
-        Some(User { namespace: namespace.to_owned(), kind, name: name.to_owned() })
-    }
+/// Whose call it tells that was answered.
+fn user(event: &Event<'_>) -> Option<User> {
+    let served = event.action_id == Some(1) && event.http_response.is_some();
+    let actor = &event.actor.as_ref().filter(|_| served)?.user;
+    let (kind, (namespace, name)) = match actor.r#type.as_deref()? {
+        "RuntimeToken" => (Kind::RuntimeToken, actor.name.split_once('/')?),
+        "ServiceAccount" => (Kind::ServiceAccount, actor.name.strip_prefix("system:serviceaccount:")?.split_once(':')?),
+        _ => return None,
+    };
+    Some(User { namespace: namespace.to_owned(), kind, name: name.to_owned() })
 }
 
 #[cfg(test)]

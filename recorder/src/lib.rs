@@ -27,6 +27,7 @@ mod router;
 mod run;
 mod shelf;
 pub mod verify;
+mod view;
 
 pub use extract::record_digest;
 pub use journal::{AppendError, Appended, Journal, OpenError, Recovery};

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use crate::view::Event;
 
 /// One part of the disk in so many is kept.
 const RESERVE: u64 = 10;
@@ -81,36 +81,6 @@ struct Level {
     at: Instant,
 }
 
-/// The part of an event that is asked about.
-#[derive(Deserialize)]
-struct Event<'a> {
-    class_uid: u64,
-    activity_id: u64,
-    #[serde(borrow)]
-    message: &'a str,
-    #[serde(borrow, default)]
-    entity: Option<Entity<'a>>,
-    #[serde(borrow, default)]
-    unmapped: Unmapped<'a>,
-}
-
-#[derive(Deserialize)]
-struct Entity<'a> {
-    r#type: &'a str,
-}
-
-#[derive(Default, Deserialize)]
-struct Unmapped<'a> {
-    #[serde(borrow, default)]
-    team: Option<Name<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    namespace: &'a str,
-    name: &'a str,
-}
-
 impl Room {
     pub(crate) fn new(look: impl Fn() -> Option<Space> + Send + Sync + 'static) -> Self {
         let state = State { space: None, looked: None, teams: HashMap::new(), told: None };
@@ -128,10 +98,10 @@ impl Room {
         })
     }
 
-    /// Whether there is room for these events, as JSON; else for which there is none.
+    /// Whether there is room for these events, each with its length as JSON; else for which there is none.
     pub(crate) fn admit<'a>(
         &self,
-        events: impl IntoIterator<Item = &'a str>,
+        events: impl IntoIterator<Item = (&'a Event<'a>, usize)>,
         now: Instant,
     ) -> Result<(), (usize, NoRoom)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,20 +113,19 @@ impl Room {
         let Some(space) = state.space else { return Ok(()) };
         let room = space.above_reserve();
         let share = (room / SHARE) as f64;
-        for (index, line) in events.into_iter().enumerate() {
-            let Ok(event) = serde_json::from_str::<Event<'_>>(line) else { continue };
-            if !grants(&event) {
+        for (index, (event, bytes)) in events.into_iter().enumerate() {
+            if !grants(event) {
                 continue;
             }
             if room == 0 {
                 return Err((index, NoRoom::Reserved));
             }
-            let Some(team) = event.unmapped.team else { continue };
-            let level = state.level(format!("{}/{}", team.namespace, team.name), share, now);
-            if level.bytes + line.len() as f64 > share {
+            let Some(team) = &event.unmapped.team else { continue };
+            let level = state.level(team.key(), share, now);
+            if level.bytes + bytes as f64 > share {
                 return Err((index, NoRoom::Share));
             }
-            level.bytes += line.len() as f64;
+            level.bytes += bytes as f64;
         }
         Ok(())
     }
@@ -201,7 +170,7 @@ mod tests {
     fn event(class: u64, activity: u64, message: &str, team: Option<&str>, entity: &str) -> String {
         let team = team.map(|team| format!(r#""team":{{"namespace":"{team}","name":"{team}"}}"#)).unwrap_or_default();
         format!(
-            r#"{{"class_uid":{class},"activity_id":{activity},"message":"{message}","entity":{{"type":"{entity}"}},"unmapped":{{{team}}}}}"#
+            r#"{{"class_uid":{class},"activity_id":{activity},"message":"{message}","entity":{{"type":"{entity}","name":"a"}},"unmapped":{{{team}}}}}"#
         )
     }
 
@@ -210,7 +179,8 @@ mod tests {
     }
 
     fn admit(room: &Room, events: &[String], now: Instant) -> Result<(), (usize, NoRoom)> {
-        room.admit(events.iter().map(String::as_str), now)
+        let views: Vec<Event<'_>> = events.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        room.admit(views.iter().zip(events.iter().map(String::len)), now)
     }
 
     fn room(space: Space) -> Room {

@@ -11,7 +11,7 @@ pub(crate) mod writers;
 use std::{sync::Arc, time::Instant};
 
 use audit::{
-    Fault, Peer, check,
+    Checked, Fault, Peer, check,
     wire::{Acknowledged, EVENTS_PATH, MAX_BODY_BYTES, Refused},
 };
 use axum::{
@@ -28,6 +28,7 @@ use crate::{
     AppendError, Journal, Logs, Shelf,
     last_use::{self, Uses},
     room::{NoRoom, Room, Space},
+    view::Event,
 };
 
 /// The recorder's API. Whoever serves it puts the [`Peer`] of the client certificate into the request's
@@ -80,16 +81,29 @@ async fn store(
         events.push(event);
     }
     let now = Instant::now();
-    let admitted = room.admit(events.iter().map(audit::Checked::as_line), now);
+    let views = views(&events)?;
+    let lengths = events.iter().map(|event| event.as_line().len());
+    let admitted = room.admit(views.iter().zip(lengths), now);
     if let Some(bytes) = room.to_tell(now) {
         tracing::error!(bytes, "the disk is nearly full: calls are refused");
         journal.record(Fault::DiskReserved { bytes }).await?;
     }
     admitted.map_err(|(index, why)| Refusal::NoRoom { line: index + 1, why })?;
-    let used = last_use::used(&events);
+    let used = last_use::used(&views);
+    drop(views);
     let appended = journal.append(peer, events).await?;
     uses.note(used, Timestamp::now().as_millisecond());
     Ok(Json(Acknowledged { acknowledged: appended.count, last_sequence: appended.last_sequence }))
+}
+
+/// The events as their room and their use are judged. One that cannot be is not stored: it would be nobody's.
+fn views(events: &[Checked]) -> Result<Vec<Event<'_>>, Refusal> {
+    let lines = events.iter().map(Checked::as_line).enumerate();
+    let views = lines.map(|(index, line)| {
+        let wrong = |_| Refusal::Line { line: index + 1, error: "event cannot be read back".to_owned() };
+        serde_json::from_str(line).map_err(wrong)
+    });
+    views.collect()
 }
 
 /// Why nothing was stored.

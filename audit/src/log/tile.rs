@@ -84,6 +84,11 @@ pub fn tiles_of(size: u64) -> impl Iterator<Item = Tile> {
     (0..8).flat_map(move |level| (0..).map_while(move |index| Tile::within(size, level, index)))
 }
 
+/// Index and width of all entry bundles of a log of this size, from the first; the partial one last.
+pub fn bundles_of(size: u64) -> impl Iterator<Item = (u64, u16)> {
+    (0..).map_while(move |index| Tile::within(size, 0, index)).map(|tile| (tile.index, tile.width))
+}
+
 fn path(mut path: String, index: u64, width: u16) -> String {
     let mut groups = vec![index % 1000];
     let mut rest = index / 1000;
@@ -176,7 +181,8 @@ mod tests {
         let partial: Vec<_> = tiles.iter().filter(|tile| !tile.is_full()).map(Tile::path).collect();
         assert_eq!(partial, ["tile/0/273.p/112", "tile/1/001.p/17", "tile/2/000.p/1"]);
         assert_eq!(tiles.len(), 273 + 1 + 3);
-        assert_eq!(tiles_of(0).count(), 0);
+        assert_eq!(tiles_of(0).count() + bundles_of(0).count(), 0);
+        assert_eq!((bundles_of(70_000).count(), bundles_of(70_000).last()), (274, Some((273, 112))));
         let of_256: Vec<_> = tiles_of(256).map(|tile| tile.path()).collect();
         assert_eq!(of_256, ["tile/0/000", "tile/1/000.p/1"]);
     }

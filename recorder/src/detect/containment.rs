@@ -6,6 +6,7 @@ use std::time::Duration;
 use audit::DetectionKind;
 
 use super::{Finding, MINUTE, recent::Recent, seen::Seen};
+use crate::view::Named;
 
 /// Added to `stalenessLimit`, within which a gateway may not have seen it: clocks of nodes differ, and a call that was decided
 /// may wait for its recorder.
@@ -60,8 +61,8 @@ impl Containment {
             let unmapped = &seen.event.unmapped;
             let used = [
                 ("RuntimeToken", seen.event.runtime_token().map(str::to_owned)),
-                ("AmazonConnection", unmapped.connection.as_ref().map(super::seen::Named::key)),
-                ("Team", unmapped.team.as_ref().map(super::seen::Named::key)),
+                ("AmazonConnection", unmapped.connection.as_ref().map(Named::key)),
+                ("Team", unmapped.team.as_ref().map(Named::key)),
             ];
             let keys = used.into_iter().filter_map(|(kind, name)| Some(format!("{kind} {}", name?)));
             let at = seen.event.time;

@@ -3,6 +3,7 @@
 use audit::DetectionKind;
 
 use super::{Finding, MINUTE, recent::Recent, seen::Seen, window::Window};
+use crate::view::Named;
 
 /// Refused calls of one caller, or of one network whose callers are not known, in [`BURST_SPAN`].
 pub(crate) const BURST: u64 = 100;
@@ -65,7 +66,7 @@ impl Refusals {
     }
 
     fn refreshed(&mut self, seen: &Seen<'_>, found: &mut Vec<Finding>) {
-        let Some(connection) = seen.event.unmapped.connection.as_ref().map(super::seen::Named::key) else { return };
+        let Some(connection) = seen.event.unmapped.connection.as_ref().map(Named::key) else { return };
         match &*seen.event.message {
             "call answered" => self.refreshes.remove(&connection),
             // No answer is Amazon's trouble or the network's, and told by OpenTeamLWAFailing.

@@ -1,138 +1,18 @@
-//! A record as detections look at it: leniently, since what is stored is stored whatever it holds.
-
-use std::borrow::Cow;
+//! What detections see in a record.
 
 use audit::{Actor, Digest, Name, Network, ObjectName, Peer, Person, Requester, Source, Suspect, Target};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Evidence;
+use crate::{
+    frame::Record,
+    view::{Event, Named, Unmapped},
+};
 
-/// The part of a record that is looked at.
-#[derive(Deserialize)]
-pub(crate) struct Seen<'a> {
-    /// When it was stored, in milliseconds since 1970.
-    pub(crate) time: i64,
-    pub(crate) writer: Peer,
-    #[serde(borrow)]
-    pub(crate) event: Event<'a>,
-}
+/// A record, and who wrote it.
+pub(crate) type Seen<'a> = Record<Peer, Event<'a>>;
 
-/// The part of an event that is looked at.
-#[derive(Deserialize)]
-pub(crate) struct Event<'a> {
-    pub(crate) class_uid: u64,
-    /// When it happened, in milliseconds since 1970.
-    pub(crate) time: i64,
-    #[serde(borrow)]
-    pub(crate) message: Cow<'a, str>,
-    /// OCSF: 1 allowed, 2 denied.
-    pub(crate) action_id: Option<u64>,
-    #[serde(borrow)]
-    pub(crate) status_detail: Option<Cow<'a, str>>,
-    /// Of an event that stands for many.
-    pub(crate) count: Option<u64>,
-    pub(crate) metadata: Metadata,
-    #[serde(borrow, default)]
-    pub(crate) unmapped: Unmapped<'a>,
-    #[serde(borrow)]
-    actor: Option<ActorPart<'a>>,
-    #[serde(borrow)]
-    user: Option<User<'a>>,
-    #[serde(borrow)]
-    src_endpoint: Option<Endpoint<'a>>,
-    #[serde(borrow)]
-    api: Option<Api<'a>>,
-    #[serde(borrow)]
-    pub(crate) entity: Option<Entity<'a>>,
-    http_response: Option<HttpResponse>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Metadata {
-    pub(crate) sequence: Option<u64>,
-    tenant_uid: Option<Uuid>,
-}
-
-#[derive(Default, Deserialize)]
-pub(crate) struct Unmapped<'a> {
-    pub(crate) run: Option<Uuid>,
-    #[serde(borrow)]
-    pub(crate) team: Option<Named<'a>>,
-    #[serde(borrow)]
-    pub(crate) connection: Option<Named<'a>>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Named<'a> {
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-impl Named<'_> {
-    /// `<namespace>/<name>`
-    pub(crate) fn key(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
-    }
-
-    fn object(&self) -> Option<ObjectName> {
-        ObjectName::parse(&self.namespace, &self.name).ok()
-    }
-}
-
-#[derive(Deserialize)]
-struct ActorPart<'a> {
-    #[serde(borrow)]
-    user: User<'a>,
-    #[serde(borrow)]
-    invoked_by: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct User<'a> {
-    #[serde(borrow)]
-    r#type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    uid: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Endpoint<'a> {
-    #[serde(borrow)]
-    ip: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Api<'a> {
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Entity<'a> {
-    #[serde(borrow)]
-    pub(crate) r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct HttpResponse {
-    code: u16,
-}
-
-impl<'a> Seen<'a> {
-    /// Of a record as it is stored, if it is one.
-    pub(crate) fn of(payload: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(payload).ok()
-    }
-
+impl Seen<'_> {
     /// What a finding says of who and what it is about.
     pub(crate) fn evidence(&self) -> Evidence {
         Evidence {
@@ -200,8 +80,8 @@ impl Event<'_> {
 
     fn target(&self) -> Option<Target> {
         let Unmapped { team, connection, .. } = &self.unmapped;
-        let connection = connection.as_ref().and_then(Named::object);
-        Some(Target { team: team.as_ref()?.object()?, team_uid: self.metadata.tenant_uid, connection })
+        let connection = connection.as_ref().and_then(object);
+        Some(Target { team: object(team.as_ref()?)?, team_uid: self.metadata.tenant_uid, connection })
     }
 
     fn suspect(&self) -> Option<Suspect> {
@@ -231,6 +111,10 @@ impl Event<'_> {
             _ => None,
         }
     }
+}
+
+fn object(named: &Named<'_>) -> Option<ObjectName> {
+    ObjectName::parse(&named.namespace, &named.name).ok()
 }
 
 /// A process by its role and pod, as one key.

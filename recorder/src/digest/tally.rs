@@ -1,20 +1,15 @@
 //! Counting events.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use audit::{
-    Class, Peer,
+    Class,
     wire::digest::{Anomaly, Count, Detections, Digest, MOST_ANOMALIES, Outcome},
 };
-use serde::Deserialize;
-use uuid::Uuid;
+
+use crate::view::{Event, Named, View, text};
 
 const DETECTION: u64 = Class::DetectionFinding.uid();
-/// A longer text is no name and no word of ours: the longest is two names of 253 characters.
-const LONGEST_TEXT: usize = 512;
 /// Classes that are told apart; there are nine, and a disk may hold anything.
 const MOST_CLASSES: usize = 64;
 
@@ -31,10 +26,8 @@ pub(super) struct Tally {
 impl Tally {
     /// Adds a record as it is stored.
     pub(super) fn add(&mut self, payload: &[u8]) {
-        let Ok(Record { time, event }) = serde_json::from_slice::<Record<'_>>(payload) else {
-            return self.unreadable();
-        };
-        let key = (event.class_uid, event.outcome());
+        let Some(View { time, event, .. }) = View::of(payload) else { return self.unreadable() };
+        let key = (event.class_uid, outcome(&event));
         if self.counts.len() < MOST_CLASSES || self.counts.contains_key(&key) {
             let (events, occurrences) = self.counts.entry(key).or_default();
             *events += 1;
@@ -53,13 +46,12 @@ impl Tally {
     }
 
     fn detected(&mut self, time: i64, event: Event<'_>) {
-        let text = |text: &str| (text.len() <= LONGEST_TEXT).then(|| text.to_owned());
         let Some(info) = event.finding_info else { return };
         let Some(kind) = info.types.first().and_then(|kind| text(kind)) else { return };
         if self.detections.len() < MOST_CLASSES || self.detections.contains_key(&kind) {
             *self.detections.entry(kind.clone()).or_default() += 1;
         }
-        let name = |name: Option<Name<'_>>| name.and_then(|name| text(&format!("{}/{}", name.namespace, name.name)));
+        let name = |name: Option<Named<'_>>| name.and_then(|name| text(&name.key()));
         let actor = event.evidences.into_iter().next().and_then(|evidence| evidence.actor);
         self.anomalies.push_back(Anomaly {
             time,
@@ -96,78 +88,13 @@ impl Tally {
     }
 }
 
-#[derive(Deserialize)]
-struct Record<'a> {
-    time: i64,
-    #[serde(borrow)]
-    event: Event<'a>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    class_uid: u64,
-    action_id: Option<u64>,
-    status_id: Option<u64>,
-    count: Option<u64>,
-    #[serde(borrow)]
-    finding_info: Option<FindingInfo<'a>>,
-    #[serde(borrow, default)]
-    evidences: Vec<Evidence<'a>>,
-    #[serde(borrow, default)]
-    unmapped: Unmapped<'a>,
-}
-
-impl Event<'_> {
-    fn outcome(&self) -> Outcome {
-        match (self.class_uid / 1000, self.action_id, self.status_id) {
-            (2, _, Some(4)) => Outcome::Resolved,
-            (2, ..) => Outcome::New,
-            (_, Some(2), _) => Outcome::Refused,
-            (_, _, Some(2)) => Outcome::Failed,
-            (_, _, Some(99)) => Outcome::Intended,
-            _ => Outcome::Succeeded,
-        }
+fn outcome(event: &Event<'_>) -> Outcome {
+    match (event.class_uid / 1000, event.action_id, event.status_id) {
+        (2, _, Some(4)) => Outcome::Resolved,
+        (2, ..) => Outcome::New,
+        (_, Some(2), _) => Outcome::Refused,
+        (_, _, Some(2)) => Outcome::Failed,
+        (_, _, Some(99)) => Outcome::Intended,
+        _ => Outcome::Succeeded,
     }
-}
-
-#[derive(Deserialize)]
-struct FindingInfo<'a> {
-    uid: Option<Uuid>,
-    #[serde(borrow, default)]
-    types: Vec<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Evidence<'a> {
-    #[serde(borrow)]
-    actor: Option<Actor<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Actor<'a> {
-    #[serde(borrow)]
-    user: User<'a>,
-}
-
-#[derive(Deserialize)]
-struct User<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Default, Deserialize)]
-struct Unmapped<'a> {
-    #[serde(borrow)]
-    team: Option<Name<'a>>,
-    #[serde(borrow)]
-    connection: Option<Name<'a>>,
-    writer: Option<Peer>,
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
 }

@@ -105,10 +105,10 @@ fn of_many_anomalies_the_newest_are_listed_and_all_are_counted() {
     let mut tally = Tally::default();
     for time in 0..MOST_ANOMALIES as i64 + 20 {
         let event = run.event(&detection(DetectionKind::NewNetwork, DetectionStage::Created).into());
-        tally.add(format!(r#"{{"time":{time},"sequence":1,"event":{}}}"#, event.as_line()).as_bytes());
+        tally.add(format!(r#"{{"writer":{{}},"time":{time},"sequence":1,"event":{}}}"#, event.as_line()).as_bytes());
     }
     let event = run.event(&detection(DetectionKind::RecorderSilent, DetectionStage::Closed).into());
-    tally.add(format!(r#"{{"time":1000,"sequence":1,"event":{}}}"#, event.as_line()).as_bytes());
+    tally.add(format!(r#"{{"writer":{{}},"time":1000,"sequence":1,"event":{}}}"#, event.as_line()).as_bytes());
     tally.add(b"nothing of ours");
     let digest = tally.digest();
     assert_eq!((digest.anomalies.len(), digest.anomalies[0].time), (MOST_ANOMALIES, 1000));

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use audit::{
-    Act, Activity, Actor, Call, Correlation, DigestKey, Name, ObjectName, Operation, Origin, Phase, Reason, Role, Run,
-    Source,
+    Act, Activity, Actor, Call, Checked, Correlation, DigestKey, Name, ObjectName, Operation, Origin, Phase, Reason,
+    Role, Run, Source,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -48,6 +48,10 @@ fn answered(actor: Actor) -> Checked {
     call(actor, Phase::Outcome { status: 200, latency: Duration::ZERO })
 }
 
+fn views(events: &[Checked]) -> Vec<Event<'_>> {
+    events.iter().map(|event| serde_json::from_str(event.as_line()).unwrap()).collect()
+}
+
 fn names(them: &BTreeMap<String, i64>) -> Vec<(&str, i64)> {
     them.iter().map(|(name, time)| (name.as_str(), *time)).collect()
 }
@@ -55,7 +59,7 @@ fn names(them: &BTreeMap<String, i64>) -> Vec<(&str, i64)> {
 #[test]
 fn the_last_answer_counts_and_neither_refusals_nor_openteams_own_calls() {
     let uses = Uses::new(100);
-    let note = |events: &[Checked], now| uses.note(used(events), now);
+    let note = |events: &[Checked], now| uses.note(used(&views(events)), now);
     note(
         &[answered(token("acme", "laptop")), answered(token("acme2", "other")), answered(account("acme", "bot"))],
         200,
@@ -103,7 +107,7 @@ async fn after_a_restart_the_journal_tells_it_as_far_as_it_may_be_read() {
     assert_eq!(told.runtime_tokens.keys().collect::<Vec<_>>(), ["new", "old"]);
     assert!(!told.is_partial && told.since <= begun, "{told:?}");
     // What is later stays.
-    whole.note(used(&[answered(token("acme", "old"))]), now + 5);
+    whole.note(used(&views(&[answered(token("acme", "old"))])), now + 5);
     rebuild(&Arc::downgrade(&whole), dir.path()).unwrap();
     assert_eq!(whole.of("acme").runtime_tokens["old"], now + 5);
     // Nobody is left to be told.
@@ -116,7 +120,7 @@ async fn after_a_restart_the_journal_tells_it_as_far_as_it_may_be_read() {
 fn what_was_used_least_recently_is_forgotten_when_there_is_too_much_and_that_is_said() {
     let uses = Uses { most: 10, ..Uses::new(0) };
     for time in 1..=1000 {
-        uses.note(used(&[answered(token("acme", &format!("t-{time}")))]), time);
+        uses.note(used(&views(&[answered(token("acme", &format!("t-{time}")))])), time);
         let told = uses.of("acme");
         assert!(told.runtime_tokens.len() <= 10);
         assert_eq!(told.runtime_tokens[&format!("t-{time}")], time);

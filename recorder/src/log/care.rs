@@ -60,7 +60,7 @@ impl Care {
         };
         let mut is_current = true;
         for shard in shards {
-            let before = copied.get(&shard).copied().unwrap_or_default();
+            let before = copied.get(&shard).copied();
             match copy(&self.logs, shard, self.journal.pod(), storage, before).await {
                 Ok(now) => drop(copied.insert(shard, now)),
                 Err(error) => {

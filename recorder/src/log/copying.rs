@@ -4,7 +4,7 @@
 
 use std::io;
 
-use audit::log::{SignedCheckpoint, Store, TILE_WIDTH, entries_path, tiles_of};
+use audit::log::{Checkpoint, SignedCheckpoint, Store, TILE_WIDTH, bundles_of, entries_path, forgotten, tiles_of};
 use process::storage::{Storage, StorageError};
 
 use super::{Logs, Shard};
@@ -29,13 +29,14 @@ pub(crate) enum CopyError {
     Missing(String),
 }
 
-/// Copies what is new of a log below `<pod>/<shard>/`. `copied` is where it was before.
+/// Copies what is new of a log below `<pod>/<shard>/`. `copied` is where it was before; where that is not known the checkpoint
+/// that is there says it.
 pub(crate) async fn copy(
     logs: &Logs,
     shard: Shard,
     pod: &str,
     storage: &Storage,
-    copied: Copied,
+    copied: Option<Copied>,
 ) -> Result<Copied, CopyError> {
     let read = async |path: String| {
         let logs = logs.clone();
@@ -46,17 +47,21 @@ pub(crate) async fn copy(
         }
     };
     let note = match read("witnessed".to_owned()).await {
-        Err(CopyError::Missing(_)) => return Ok(copied),
+        Err(CopyError::Missing(_)) => return Ok(copied.unwrap_or_default()),
         other => String::from_utf8(other?).map_err(io::Error::other)?,
     };
-    let size = SignedCheckpoint::parse(&note).map_err(io::Error::other)?.checkpoint().size;
+    let witnessed = SignedCheckpoint::parse(&note).map_err(io::Error::other)?.checkpoint().clone();
+    let size = witnessed.size;
+    let place = |path: &str| format!("{pod}/{shard}/{path}");
+    let copied = match copied {
+        Some(copied) => copied,
+        None => there(logs, shard, storage, &place("checkpoint"), witnessed).await,
+    };
     if size <= copied.size {
         return Ok(copied);
     }
-    let place = |path: &str| format!("{pod}/{shard}/{path}");
     let full = size / TILE_WIDTH;
-    for index in copied.full / TILE_WIDTH..size.div_ceil(TILE_WIDTH) {
-        let width = if index < full { TILE_WIDTH } else { size % TILE_WIDTH } as u16;
+    for (index, width) in bundles_of(size).skip_while(|(index, _)| index * TILE_WIDTH < copied.full) {
         let path = entries_path(index, width);
         storage.put_new(&place(&path), &read(path.clone()).await?).await?;
     }
@@ -73,4 +78,20 @@ pub(crate) async fn copy(
     storage.put_new(&place("vkey"), &key).await?;
     storage.put(&place("checkpoint"), note.as_bytes()).await?;
     Ok(Copied { full: full * TILE_WIDTH, size })
+}
+
+/// How far a log was copied, by a checkpoint that it contains. Where there is none the copy begins anew, which puts nothing over
+/// what is there.
+async fn there(logs: &Logs, shard: Shard, storage: &Storage, name: &str, witnessed: Checkpoint) -> Copied {
+    let Ok(found) = storage.get(name, None).await else { return Copied::default() };
+    let found = String::from_utf8(found).ok().and_then(|text| SignedCheckpoint::parse(&text).ok());
+    let Some(found) = found else { return Copied::default() };
+    let size = found.checkpoint().size;
+    let logs = logs.clone();
+    let is_contained =
+        super::blocking(move || Ok(forgotten(&logs.shard(shard), found.checkpoint(), &witnessed).is_none())).await;
+    match is_contained {
+        Ok(true) => Copied { full: size / TILE_WIDTH * TILE_WIDTH, size },
+        _ => Copied::default(),
+    }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     building::Opening,
-    copying::{Copied, copy},
+    copying::copy,
     growing::Trouble,
     keeping::{Expired, clear, delete, expired},
     *,
@@ -410,21 +410,31 @@ async fn a_copy_has_what_was_witnessed_and_anybody_can_verify_it() {
     };
     let shard = "2026q4".parse().unwrap();
     segment(dir.path(), 1..700);
-    let mut copied = Copied::default();
+    let mut copied = None;
     for durable in [100, 256, 300, 600, 700] {
         let (_growing, logs) = grown(dir.path(), durable);
         let witnessed = checkpoint(dir.path(), "2026q4");
         assert!(logs.keep_witnessed(shard, &witnessed).unwrap());
-        copied = copy(&logs, shard, "recorder-0", &storage, copied).await.unwrap();
+        copied = Some(copy(&logs, shard, "recorder-0", &storage, copied).await.unwrap());
         read(durable);
         // Once more it is nothing, and after a restart it is the same.
         copy(&logs, shard, "recorder-0", &storage, copied).await.unwrap();
-        copy(&logs, shard, "recorder-0", &storage, Copied::default()).await.unwrap();
+        copy(&logs, shard, "recorder-0", &storage, None).await.unwrap();
         read(durable);
     }
-    // What is there and something else is not overwritten.
-    fs::write(place.path().join("audit/recorder-0/2026q4/tile/0/000"), [0; 8192]).unwrap();
     let (_growing, logs) = grown(dir.path(), 700);
-    let error = copy(&logs, shard, "recorder-0", &storage, Copied::default()).await.unwrap_err();
-    assert!(format!("{:?}", error).contains("Taken"), "{error:?}");
+    let at = |path: &str| place.path().join("audit/recorder-0/2026q4").join(path);
+    fs::write(at("tile/0/000"), [0; 8192]).unwrap();
+    // After a restart nothing is put once more that the checkpoint there is about.
+    copy(&logs, shard, "recorder-0", &storage, None).await.unwrap();
+    // What is there and something else is not overwritten, where nothing says that it was copied or another log's word does.
+    let checkpoint = fs::read_to_string(at("checkpoint")).unwrap();
+    for other in [None, Some(checkpoint.replacen("/2026q4", "/2026q3", 1)), Some("none".to_owned())] {
+        match other {
+            None => fs::remove_file(at("checkpoint")).unwrap(),
+            Some(text) => fs::write(at("checkpoint"), text).unwrap(),
+        }
+        let error = copy(&logs, shard, "recorder-0", &storage, None).await.unwrap_err();
+        assert!(format!("{error:?}").contains("Taken"), "{error:?}");
+    }
 }
