@@ -6,6 +6,7 @@
 //! describes it. The events themselves are the business of the crate `audit`. Beside the journal [`Shelf`] keeps the evidence of incidents, whose form is the business of the crate `evidence`.
 
 mod activity;
+mod background;
 mod backwards;
 mod detect;
 mod digest;

@@ -34,7 +34,7 @@ pub use shard::{NotAShard, Shard};
 
 use growing::Growing;
 
-use crate::Journal;
+use crate::{Journal, background::Background};
 
 /// Between checkpoints.
 const SIGN_EVERY: Duration = Duration::from_secs(1);
@@ -57,6 +57,7 @@ pub struct Keeper {
     outside: Outside,
     durable: watch::Receiver<u64>,
     live: Arc<ArcSwapOption<Live>>,
+    background: Background,
     /// `None` after an error: everything is opened anew then.
     growing: Option<Growing>,
 }
@@ -68,7 +69,8 @@ impl Keeper {
     /// What the disk says.
     pub async fn open(journal: Journal, outside: Outside) -> io::Result<Self> {
         let durable = journal.durable();
-        let mut keeper = Self { journal, outside, durable, live: Arc::default(), growing: None };
+        let background = Background::start("log")?;
+        let mut keeper = Self { journal, outside, durable, live: Arc::default(), background, growing: None };
         keeper.reopen().await?;
         Ok(keeper)
     }
@@ -86,7 +88,7 @@ impl Keeper {
         let (root, outside, pod) = (self.root(), self.outside.clone(), self.journal.pod().to_owned());
         let durable = *self.durable.borrow_and_update();
         let (growing, troubles) =
-            blocking(move || Growing::open(&root, &outside, &pod, durable, Timestamp::now())).await?;
+            self.background.run(move || Growing::open(&root, &outside, &pod, durable, Timestamp::now())).await?;
         for trouble in troubles {
             tracing::error!(?trouble, "the log that was signed is not the one on this disk; another one is begun");
             self.journal.metrics().log_faults.inc();
@@ -136,7 +138,7 @@ impl Keeper {
     async fn step(&mut self, sign: bool) -> io::Result<()> {
         let Some(mut growing) = self.growing.take() else { return Ok(()) };
         let durable = *self.durable.borrow_and_update();
-        let (mut growing, snapshot) = blocking(move || {
+        let work = move || {
             growing.follow(durable, Timestamp::now())?;
             // Neither at every commit: what was bundled leaves the journal a second later as well.
             if !sign {
@@ -145,8 +147,8 @@ impl Keeper {
             growing.trim()?;
             let snapshot = growing.sign()?.or_else(|| growing.snapshot());
             Ok((growing, snapshot))
-        })
-        .await?;
+        };
+        let (mut growing, snapshot) = self.background.run(work).await?;
         if let Some(snapshot) = snapshot {
             let (shard, dir) = growing.shard();
             self.journal.metrics().log_size.set(snapshot.checkpoint.checkpoint().size.cast_signed());

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Detector, Finding, Seen};
 use crate::{
     Journal,
+    background::Background,
     backwards::{Budget, Ended, backwards},
     log::{Follower, Stopped},
     records::{Found, From, forward},
@@ -66,7 +67,15 @@ impl Watch {
     /// Runs until `ended`.
     pub(crate) async fn run(self, ended: CancellationToken) {
         let durable = self.journal.durable();
-        let Some(mut eye) = self.opened(*durable.borrow(), ended.clone()).await else { return ended.cancelled().await };
+        let background = match Background::start("detections") {
+            Ok(background) => background,
+            Err(error) => {
+                tracing::error!(%error, "nothing is looked at for what needs a look");
+                return ended.cancelled().await;
+            }
+        };
+        let opened = self.opened(&background, *durable.borrow(), ended.clone()).await;
+        let Ok(mut eye) = opened else { return ended.cancelled().await };
         let (mut looks, mut questions) = (interval(LOOK_EVERY), interval(ASK_EVERY));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         questions.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,7 +84,7 @@ impl Watch {
             tokio::select! {
                 _ = questions.tick() => is_alone = self.is_alone().await,
                 _ = looks.tick() => {
-                    let Some((next, found)) = look(eye, &durable, is_alone).await else {
+                    let Ok((next, found)) = look(&background, eye, &durable, is_alone).await else {
                         tracing::error!("looking for what needs a look panicked; it ends");
                         return ended.cancelled().await;
                     };
@@ -92,10 +101,10 @@ impl Watch {
         }
     }
 
-    async fn opened(&self, next: u64, ended: CancellationToken) -> Option<Eye> {
+    async fn opened(&self, background: &Background, next: u64, ended: CancellationToken) -> io::Result<Eye> {
         let dir = self.journal.dir().to_owned();
         let staleness_limit = self.staleness_limit;
-        let opened = tokio::task::spawn_blocking(move || {
+        let open = move || {
             let mut eye = Eye {
                 detector: Detector::new(staleness_limit, Timestamp::now().as_millisecond()),
                 follower: Follower::new(&dir, next),
@@ -104,9 +113,9 @@ impl Watch {
             if let Err(error) = eye.learn(next, BUDGET, &|| ended.is_cancelled()) {
                 tracing::error!(%error, "the record cannot be read for what is usual");
             }
-            eye
-        });
-        opened.await.ok()
+            Ok(eye)
+        };
+        background.run(open).await
     }
 
     /// Whether no other recorder has logs. What is not known is no.
@@ -133,13 +142,18 @@ impl Watch {
     }
 }
 
-async fn look(mut eye: Eye, durable: &watch::Receiver<u64>, is_alone: bool) -> Option<(Eye, Vec<Finding>)> {
+async fn look(
+    background: &Background,
+    mut eye: Eye,
+    durable: &watch::Receiver<u64>,
+    is_alone: bool,
+) -> io::Result<(Eye, Vec<Finding>)> {
     let durable = *durable.borrow();
-    let looked = tokio::task::spawn_blocking(move || {
+    let look = move || {
         let found = eye.look(durable, Timestamp::now().as_millisecond(), is_alone);
-        (eye, found)
-    });
-    looked.await.ok()
+        Ok((eye, found))
+    };
+    background.run(look).await
 }
 
 /// What looks at a journal.
@@ -156,7 +170,7 @@ impl Eye {
         Self { detector, follower: Follower::new(dir, next), dir: dir.to_owned() }
     }
 
-    /// What was before the record with the number `next`, as long as nobody wants to end: a runtime waits for what blocks.
+    /// What was before the record with the number `next`, as long as nobody wants to end.
     pub(crate) fn learn(&mut self, next: u64, budget: Budget, is_ended: &dyn Fn() -> bool) -> io::Result<()> {
         let detector = &mut self.detector;
         let ended = backwards(&self.dir, Some(next), budget, &mut |payload| {
