@@ -111,7 +111,10 @@ fn settings() -> String {
         ## Logs outside\n\n\
         With `auditUrl` each recorder copies its [logs](../audit.md) there, `POD/SHARD/` with the files of tlog-tiles, every ten\n\
         minutes and up to what the operator cosigned. Credentials as below, from the Secret `openteam-audit-storage` of the\n\
-        recorder's pod. `checkpoint` is the one file that is replaced; a bucket with Object Lock keeps its older versions.\n\n\
+        recorder's pod. `checkpoint` is the one file that is replaced; a bucket with Object Lock keeps its older versions.\n\
+        Rights as below, and of a bucket that keeps versions those to list and read them (`s3:ListBucketVersions`,\n\
+        `s3:GetObjectVersion`): for [`openteam audit fetch`](../audit.md#from-a-copy-outside), and for the recorder where\n\
+        something was put over a file.\n\n\
         ## Evidence outside\n\n\
         With `evidenceUrl` the operator copies each [bundle of evidence](../formats.md#evidence-bundle) there, those made before\n\
         as well, after a recorder keeps it. For S3, or what speaks it, region, credentials and endpoint are in the variables that\n\

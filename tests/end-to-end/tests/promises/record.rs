@@ -213,10 +213,9 @@ fn promise_5_an_old_disk_that_is_put_back_is_noticed_by_the_recorder_itself() {
 
 /// The one block of commands of docs/audit.md with this text in it.
 fn page(text: &str) -> String {
-    let mut blocks = commands_of("docs/audit.md").into_iter().filter(|block| block.contains(text));
-    let block = blocks.next().unwrap_or_else(|| panic!("docs/audit.md has no command with {text}"));
-    assert!(blocks.next().is_none(), "{text}");
-    block
+    let blocks: Vec<_> = commands_of("docs/audit.md").into_iter().filter(|block| block.contains(text)).collect();
+    assert_eq!(blocks.len(), 1, "docs/audit.md has commands with {text}: {blocks:?}");
+    blocks.concat()
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn promise_5_the_record_is_reviewed_by_name_and_an_overdue_review_is_told() {
     assert!(counted(6003) >= 3 && counted(3004) >= 1, "{digest:?}");
     assert!(!digest.logs.is_empty() && digest.logs.iter().all(|log| log.flaws.is_empty()), "{digest:?}");
     let access = content.access.teams.iter().find(|team| team.team == "reviewed/reviewed").unwrap();
-    assert_eq!(access.connections, [tenant.connection.clone()]);
+    assert_eq!(access.connections, [&*tenant.connection]);
     assert!(!access.members.is_empty() && !access.agent_grants.is_empty(), "{access:?}");
     // It leaves the cluster with the newest checkpoints, which the witness has seen.
     let mail = eventually("the mail arrives", || {
