@@ -224,6 +224,13 @@ mod tests {
     }
 
     #[test]
+    fn while_a_recorder_does_not_know_yet_what_it_has_nothing_is_judged() {
+        let (at, id) = (start(), run(start()));
+        let lacking = recorder(at - SECOND, id, &[stretch(5, 9, at, at), stretch(12, 13, at, at + 3 * PATIENCE)]);
+        assert_eq!(Judge::new(at).judge(&[lacking, Writers::default()], at + 9 * PATIENCE), []);
+    }
+
+    #[test]
     fn recorders_that_tell_nothing_are_judged_by_themselves() {
         assert_eq!(Judge::new(start()).judge(&[Writers::default()], start() + PATIENCE), []);
         assert_eq!(Judge::new(start()).judge(&[], start() + PATIENCE), []);

@@ -38,7 +38,7 @@ const PROMISES: [Promise; 8] = [
     Promise {
         number: 6,
         built: true,
-        text: "one annotation contains an incident (the annotation; the rest is not yet built)",
+        text: "one annotation contains an incident; evidence is kept, the credential rotated, people told, Amazon asked",
     },
     Promise {
         number: 7,
@@ -71,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     })?;
     if let Some(context) = &arguments.context {
-        let overdue = overdue(&Kubectl::for_context(context), &arguments.namespace, Timestamp::now());
+        let words = ["get", "configmap", NAME, "-n", &arguments.namespace, "-o", "jsonpath={.data}"];
+        let found = Kubectl::for_context(context).run(&words).map_err(anyhow::Error::from);
+        let overdue = found.and_then(|data| reviewed(&data, Timestamp::now()));
         let name = match &overdue {
             Ok(()) => format!("the record of {context} was reviewed in time"),
             Err(error) => format!("the record of {context}: {error:#}"),
@@ -108,9 +110,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Fails where nobody has reviewed the record in time, and says so.
-fn overdue(kubectl: &Kubectl, namespace: &str, now: Timestamp) -> anyhow::Result<()> {
-    let found = kubectl.run(&["get", "configmap", NAME, "-n", namespace, "-o", "jsonpath={.data}"])?;
-    let kept = Kept::parse(&serde_json::from_str(&found).context("ConfigMap without data")?)?;
+fn reviewed(data: &str, now: Timestamp) -> anyhow::Result<()> {
+    let kept = Kept::parse(&serde_json::from_str(data).context("ConfigMap without data")?)?;
     if kept.due() < now {
         bail!("its review is overdue since {}; `openteam audit review` shows what there is to look at", kept.due());
     }
@@ -132,6 +133,24 @@ fn result(line: &str) -> Option<(u32, &str, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_nobody_reviewed_in_time_fails() {
+        let json = r#"{"uid":"0193683f-0000-7000-8000-000000000000","from":"2026-11-01T00:00:00Z","to":"2026-11-13T00:00:00Z",
+            "isVerified":true,"recorders":[],"witnessed":[],"access":{"teams":[],"moreTeams":0}}"#;
+        let data = serde_json::json!({
+            "digest.json": json, "digest": process::review::digest(json),
+            "madeAt": "2026-11-13T00:00:00Z", "dueBy": "2026-11-15T00:00:00Z",
+        });
+        let reviewed = |now: &str| reviewed(&data.to_string(), now.parse().unwrap());
+        assert!(reviewed("2026-11-15T00:00:00Z").is_ok());
+        let error = reviewed("2026-11-15T00:00:01Z").unwrap_err().to_string();
+        assert!(error.contains("overdue since 2026-11-15T00:00:00Z"), "{error}");
+        assert!(
+            super::reviewed("", Timestamp::UNIX_EPOCH).is_err()
+                && super::reviewed("{}", Timestamp::UNIX_EPOCH).is_err()
+        );
+    }
 
     #[test]
     fn results_are_read_by_their_promise() {

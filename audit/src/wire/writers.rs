@@ -15,13 +15,20 @@ pub const WRITERS_PATH: &str = "/v1/writers";
 pub const MAX_WRITERS_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a recorder has of the runs that it knows of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Writers {
     /// From when on it knows all of its records, in milliseconds since 1970.
     pub known_from: i64,
     /// In no order.
     pub runs: Vec<Run>,
+}
+
+/// Of a recorder that does not know yet what it has.
+impl Default for Writers {
+    fn default() -> Self {
+        Self { known_from: i64::MAX, runs: Vec::new() }
+    }
 }
 
 /// The numbers of one start of a process.

@@ -55,7 +55,7 @@ pub(crate) struct Watch {
     pub(crate) journal: Journal,
     pub(crate) staleness_limit: Duration,
     pub(crate) detections: Detections,
-    /// Told which numbers of writers there are here, while other recorders have some too.
+    /// Told which numbers of writers there are here, as long as other recorders have some too.
     pub(crate) writers: watch::Sender<Arc<Writers>>,
     /// Where the ConfigMap is that names the recorders.
     pub(crate) client: kube::Client,
@@ -89,9 +89,8 @@ impl Watch {
                         return ended.cancelled().await;
                     };
                     eye = next;
-                    if !is_alone {
-                        self.writers.send_replace(Arc::new(eye.detector.writers()));
-                    }
+                    let writers = if is_alone { Arc::default() } else { Arc::new(eye.detector.writers()) };
+                    self.writers.send_replace(writers);
                     for finding in found {
                         self.tell(finding).await;
                     }

@@ -6,7 +6,7 @@ use crds::AmazonConnection;
 use openteam_end_to_end::{US, alone, commands_of, eventually};
 
 #[test]
-fn every_command_of_the_runbook_does_what_it_says() {
+fn promise_6_every_command_of_the_runbook_does_what_it_says() {
     let house = alone();
     let tenant = house.tenant("acme");
     // Of those that a rotation ends it could be no witness to the end.

@@ -98,7 +98,7 @@ fn close(house: &House, name: &str) {
 }
 
 #[test]
-fn an_incidents_evidence_is_kept_exported_by_an_auditor_and_verified_offline() {
+fn promise_6_an_incidents_evidence_is_kept_exported_by_an_auditor_and_verified_offline() {
     let house = house();
     let tenant = house.tenant("evidence");
     let (agent, token) = (tenant.agent_token(), tenant.runtime_token("nightly"));

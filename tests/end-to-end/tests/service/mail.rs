@@ -57,7 +57,7 @@ fn contained(team: &str) -> String {
 const PLATFORM: &str = "incidentContact.Contained.1";
 
 #[test]
-fn an_incident_is_mailed_to_whom_it_concerns_and_to_each_what_is_theirs() {
+fn promise_6_an_incident_is_mailed_to_whom_it_concerns_and_to_each_what_is_theirs() {
     let house = house();
     let (postal, courier) = (house.tenant("postal"), house.tenant("courier"));
     set_contacts(&house, "postal", &["ann@postal.example", "bob@postal.example"]);

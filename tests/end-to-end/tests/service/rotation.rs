@@ -72,7 +72,8 @@ fn inputs(tenant: &Tenant<'_>) -> Vec<SealedCredential> {
 }
 
 #[test]
-fn a_rotated_connection_is_dead_until_its_seller_has_consented_and_closed_once_amazon_refuses_the_old_token() {
+fn promise_6_a_rotated_connection_is_dead_until_its_seller_has_consented_and_closed_once_amazon_refuses_the_old_token()
+{
     let house = house();
     let tenant = house.tenant("rotating");
     let (old, agent) = (tenant.runtime_token("old"), tenant.agent_token());
