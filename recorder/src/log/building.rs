@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use super::{
     Shard,
     files::{
-        CHECKPOINT, CLOSED, DIRECTORY, OPENING, SIGNING_KEY, TIMES, TIMES_BYTES, VERIFYING_KEY, compressed, sync,
-        sync_dir, text, write_durable, write_once,
+        CHECKPOINT, CLOSED, DIRECTORY, OPENING, SIGNING_KEY, TIMES, TIMES_BYTES, VERIFYING_KEY, compressed, sync_dir,
+        sync_files, text, write_durable, write_once,
     },
     follow::{Follower, Stopped},
 };
@@ -65,6 +65,8 @@ pub(super) struct Building {
     times: Option<(i64, i64)>,
     signed: Option<SignedCheckpoint>,
     follower: Follower,
+    /// Bundles and tiles that a loss of power may still take.
+    unsynced: Vec<PathBuf>,
 }
 
 /// What a shard is read with at the moment it was signed.
@@ -158,6 +160,7 @@ impl Building {
             times: None,
             signed,
             follower,
+            unsynced: Vec::new(),
         };
         if size == 0 {
             building.append(opening.as_bytes(), opened.time)?;
@@ -199,13 +202,32 @@ impl Building {
         if !self.writes {
             return Ok(());
         }
-        full.iter().try_for_each(|(tile, hashes)| write_once(&self.dir.join(tile.path()), hashes))
+        full.iter().try_for_each(|(tile, hashes)| self.write(&tile.path(), hashes))
+    }
+
+    /// Writes a file that never changes.
+    fn write(&mut self, path: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.dir.join(path);
+        write_once(&path, content)?;
+        self.unsynced.push(path);
+        Ok(())
+    }
+
+    /// Every bundle and tile that was written survives a loss of power from here on. Not the whole file system: what others write
+    /// there would be waited for too, and by the journal.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if !self.unsynced.is_empty() {
+            self.unsynced.push(self.dir.join(TIMES));
+        }
+        sync_files(&self.dir, &self.unsynced)?;
+        self.unsynced.clear();
+        Ok(())
     }
 
     /// The times last: who counts them finds the bundle.
     fn write_bundle(&mut self, index: u64, width: u16) -> io::Result<()> {
-        let path = self.dir.join(format!("{}.gz", entries_path(index, width)));
-        write_once(&path, &compressed(&self.bundle)?)?;
+        let bundle = compressed(&self.bundle)?;
+        self.write(&format!("{}.gz", entries_path(index, width)), &bundle)?;
         let (from, to) = self.times.unwrap_or_default();
         let mut times = fs::OpenOptions::new().create(true).append(true).open(self.dir.join(TIMES))?;
         io::Write::write_all(&mut times, &[from.to_be_bytes(), to.to_be_bytes()].concat())
@@ -276,9 +298,9 @@ impl Building {
             self.write_bundle(size / TILE_WIDTH, width as u16)?;
         }
         for (tile, hashes) in self.edge.partial_tiles() {
-            write_once(&self.dir.join(tile.path()), &hashes)?;
+            self.write(&tile.path(), &hashes)?;
         }
-        sync(&self.dir)?;
+        self.sync()?;
         write_durable(&self.dir.join(CLOSED), size.to_string().as_bytes(), 0o640)?;
         self.forget_key()
     }
@@ -293,7 +315,7 @@ impl Building {
             let (full, width) = (signed.size / TILE_WIDTH, signed.size % TILE_WIDTH);
             let edge = Edge::load(signed.size, &Grown { dir: &self.dir, edge: &self.edge })?;
             for (tile, hashes) in edge.partial_tiles() {
-                write_once(&self.dir.join(tile.path()), &hashes)?;
+                self.write(&tile.path(), &hashes)?;
             }
             // Otherwise the full bundle is there.
             if width > 0 && full == self.size() / TILE_WIDTH {
@@ -304,10 +326,9 @@ impl Building {
                     }
                 }
                 // Without its times, which are counted for full bundles.
-                let path = self.dir.join(format!("{}.gz", entries_path(full, width as u16)));
-                write_once(&path, &compressed(&bundle)?)?;
+                self.write(&format!("{}.gz", entries_path(full, width as u16)), &compressed(&bundle)?)?;
             }
-            sync(&self.dir)?;
+            self.sync()?;
         }
         self.forget_key()
     }

@@ -13,9 +13,10 @@
 //! | `times` | of each full bundle the earliest and the latest time of its records, two big-endian i64 in milliseconds |
 //!
 //! Bundles of entries are kept compressed, `tile/entries/<N>.gz`. What is synced before it counts is written by
-//! [`write_durable`]; tiles and bundles are not, since all that is in them is in the journal until [`sync`] was called.
+//! [`write_durable`]; tiles and bundles are not, since all that is in them is in the journal until [`sync_files`] was called.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -79,6 +80,16 @@ pub(super) fn write_durable(path: &Path, content: &[u8], mode: u32) -> io::Resul
 
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+/// These files below `dir`, and their names, survive a loss of power from here on.
+pub(super) fn sync_files(dir: &Path, files: &[PathBuf]) -> io::Result<()> {
+    let mut dirs = BTreeSet::new();
+    for file in files {
+        File::open(file)?.sync_all()?;
+        dirs.extend(file.ancestors().skip(1).take_while(|above| above.starts_with(dir)));
+    }
+    dirs.into_iter().try_for_each(sync_dir)
 }
 
 /// Everything below `dir` survives a loss of power from here on.

@@ -162,7 +162,7 @@ impl Growing {
     }
 
     /// Deletes the segments of the journal that are in full bundles as a whole, once these survive a loss of power.
-    pub(super) fn trim(&self) -> io::Result<()> {
+    pub(super) fn trim(&mut self) -> io::Result<()> {
         let segments = segments(&self.root)?;
         let covered = self.building.unbundled();
         let spent: Vec<&PathBuf> =
@@ -170,7 +170,7 @@ impl Growing {
         if spent.is_empty() {
             return Ok(());
         }
-        files::sync(&self.root)?;
+        self.building.sync()?;
         spent.into_iter().try_for_each(fs::remove_file)
     }
 }

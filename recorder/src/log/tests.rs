@@ -145,7 +145,7 @@ fn a_log_taken_up_again_anywhere_goes_on_as_one_that_never_stopped() {
         if durable == 511 {
             segment(parts.path(), 400..1000);
         }
-        let (growing, logs) = grown(parts.path(), durable);
+        let (mut growing, logs) = grown(parts.path(), durable);
         let (checkpoint, entries) = verified(&logs, "2026q4");
         assert_eq!(checkpoint.size, durable, "{at}");
         assert_eq!(entries[1..], expected[1..durable as usize]);
@@ -171,6 +171,26 @@ fn segments_leave_the_journal_only_when_all_of_their_records_are_in_full_bundles
         assert_eq!(verified(&logs, "2026q4").0.size, durable);
     }
     assert_eq!(numbers(dir.path()), (1..310).collect::<Vec<_>>());
+}
+
+#[test]
+fn segments_stay_in_the_journal_while_a_bundle_of_theirs_cannot_be_synced() {
+    let dir = TempDir::new().unwrap();
+    segment(dir.path(), 1..300);
+    segment(dir.path(), 300..310);
+    let (mut growing, _) = grown(dir.path(), 310);
+    let bundle = dir.path().join("log/2026q4/tile/entries/000.gz");
+    let kept = fs::read(&bundle).unwrap();
+    fs::remove_file(&bundle).unwrap();
+    let segments = || crate::journal::segments(dir.path()).unwrap().len();
+    segment(dir.path(), 310..800);
+    segment(dir.path(), 800..810);
+    growing.follow(810, Timestamp::from_millisecond(T0).unwrap()).unwrap();
+    assert!(growing.trim().is_err());
+    assert_eq!(segments(), 4);
+    fs::write(&bundle, kept).unwrap();
+    growing.trim().unwrap();
+    assert_eq!(segments(), 2);
 }
 
 #[test]
