@@ -20,6 +20,8 @@ use crate::witness::Remote;
 const ASK_EVERY: Duration = Duration::from_secs(60);
 /// How long a number may be under way, as recorders have it.
 const PATIENCE: i64 = 5 * 60_000;
+/// How long the leader before may have judged nothing: since a recorder was away, or nobody led. What it told since is told once more.
+const LOOK_BACK: i64 = 60 * 60_000;
 
 /// What finds gaps.
 pub(crate) struct WriterGaps {
@@ -48,7 +50,7 @@ pub(crate) async fn run(gaps: WriterGaps, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
         }
         let Some(told) = gaps.ask().await else { continue };
-        for gap in judge.judge(&told, Timestamp::now().as_millisecond()) {
+        for gap in judge.judge(&told) {
             tracing::warn!(writer = %gap.writer.pod, missing = gap.missing, "numbers of a writer's events are in no log");
             gaps.missing.inc_by(gap.missing);
             gaps.recorder.record_later(gap.detection(Uuid::now_v7()));
@@ -104,7 +106,7 @@ impl Gap {
 /// Decides what is missing, and tells it once.
 #[derive(Debug)]
 struct Judge {
-    /// Of a gap that was overdue before, whoever judged before has told.
+    /// Of a gap that was there before, whoever judged before has told.
     from: i64,
     /// Runs, and the first number after a gap.
     told: HashSet<(Uuid, u64)>,
@@ -112,12 +114,17 @@ struct Judge {
 
 impl Judge {
     fn new(now: i64) -> Self {
-        Self { from: now - PATIENCE, told: HashSet::new() }
+        Self { from: now - LOOK_BACK, told: HashSet::new() }
     }
 
-    /// What has been missing for too long by now, in any recorder.
-    fn judge(&mut self, told: &[Writers], now: i64) -> Vec<Gap> {
+    /// What was missing for too long, in all recorders, at the last time that all of them know of.
+    fn judge(&mut self, told: &[Writers]) -> Vec<Gap> {
         let known_from = told.iter().map(|one| one.known_from).max().unwrap_or(i64::MAX);
+        let now = told.iter().map(|one| one.known_until).min().unwrap_or(i64::MIN);
+        if known_from > now {
+            // One does not know yet what it has.
+            return Vec::new();
+        }
         let mut runs: Vec<&Run> = told.iter().flat_map(|one| &one.runs).collect();
         runs.sort_unstable_by_key(|run| run.run);
         self.told.retain(|(run, _)| runs.binary_search_by_key(run, |known| known.run).is_ok());
@@ -176,7 +183,13 @@ mod tests {
 
     fn recorder(known_from: i64, run: Uuid, stretches: &[Stretch]) -> Writers {
         let writer = Peer { role: Role::Gateway, pod: Name::parse("openteam-gateway-0").unwrap() };
-        Writers { known_from, runs: vec![Run { run, writer, stretches: stretches.to_vec() }] }
+        Writers { known_from, known_until: 0, runs: vec![Run { run, writer, stretches: stretches.to_vec() }] }
+    }
+
+    /// At a time that all know of.
+    fn judged(judge: &mut Judge, told: &[Writers], now: i64) -> Vec<Gap> {
+        let told: Vec<_> = told.iter().cloned().map(|one| Writers { known_until: now, ..one }).collect();
+        judge.judge(&told)
     }
 
     #[test]
@@ -185,17 +198,33 @@ mod tests {
         let first = recorder(at - SECOND, id, &[stretch(1, 10, at, at), stretch(21, 30, at, at)]);
         let late = at + 2 * PATIENCE;
         let whole = [first.clone(), recorder(at - SECOND, id, &[stretch(11, 20, at, at), stretch(25, 40, at, at)])];
-        assert_eq!(Judge::new(at).judge(&whole, late), []);
+        assert_eq!(judged(&mut Judge::new(at), &whole, late), []);
         // Two are in neither.
         let lacking = [first, recorder(at - SECOND, id, &[stretch(11, 18, at, at)])];
         let mut judge = Judge::new(at);
-        assert_eq!(judge.judge(&lacking, at + PATIENCE - 1), [], "they may be under way");
-        let found = judge.judge(&lacking, at + PATIENCE);
+        assert_eq!(judged(&mut judge, &lacking, at + PATIENCE - 1), [], "they may be under way");
+        let found = judged(&mut judge, &lacking, at + PATIENCE);
         assert_eq!((found.len(), found[0].missing, found[0].since), (1, 2, at));
         assert_eq!(found[0].writer.pod.as_str(), "openteam-gateway-0");
-        assert_eq!(judge.judge(&lacking, late), [], "it is told once");
+        assert_eq!(judged(&mut judge, &lacking, late), [], "it is told once");
         let detection = found[0].clone().detection(Uuid::now_v7());
         assert_eq!((detection.kind, detection.count), (DetectionKind::WriterGap, 2));
+        // Also where a recorder does not know for a while what it has.
+        assert_eq!(judge.judge(&[lacking[0].clone(), Writers::default()]), []);
+        assert_eq!(judged(&mut judge, &lacking, late), []);
+    }
+
+    #[test]
+    fn what_a_recorder_has_not_looked_at_yet_is_not_missed() {
+        let (at, id) = (start(), run(start()));
+        let ahead = Writers {
+            known_until: at + 9 * PATIENCE,
+            ..recorder(at - SECOND, id, &[stretch(1, 10, at, at), stretch(21, 30, at, at)])
+        };
+        let behind = Writers { known_until: at + PATIENCE - 1, ..recorder(at - SECOND, id, &[]) };
+        assert_eq!(Judge::new(at).judge(&[ahead.clone(), behind.clone()]), []);
+        let caught_up = Writers { known_until: at + PATIENCE, ..behind };
+        assert_eq!(Judge::new(at).judge(&[ahead, caught_up])[0].missing, 10);
     }
 
     #[test]
@@ -205,34 +234,27 @@ mod tests {
         let young = recorder(at + SECOND, Uuid::now_v7(), &[]);
         let old = run(at);
         let lacking = recorder(at - SECOND, old, &[stretch(5, 9, at, at + SECOND), stretch(12, 13, at, at)]);
-        assert_eq!(Judge::new(at).judge(&[lacking.clone(), young.clone()], late), []);
-        let found = Judge::new(at).judge(std::slice::from_ref(&lacking), late);
+        assert_eq!(judged(&mut Judge::new(at), &[lacking.clone(), young.clone()], late), []);
+        let found = judged(&mut Judge::new(at), std::slice::from_ref(&lacking), late);
         assert_eq!(found[0].missing, 6, "without that recorder all of the run is known");
         // Of what came well after that memory begins, all is known.
         let after = at + SECOND + PATIENCE;
         let later = recorder(at, old, &[stretch(5, 9, at, after), stretch(12, 13, after, after)]);
-        let found = Judge::new(at).judge(&[later, young], after + PATIENCE);
+        let found = judged(&mut Judge::new(at), &[later, young], after + PATIENCE);
         assert_eq!((found[0].missing, found[0].since), (2, after));
     }
 
     #[test]
-    fn what_was_overdue_before_a_new_leader_began_was_told_by_the_one_before() {
+    fn a_new_leader_looks_back_as_far_as_the_one_before_may_have_judged_nothing() {
         let (at, id) = (start(), run(start()));
         let lacking = [recorder(at - SECOND, id, &[stretch(2, 3, at, at)])];
-        assert_eq!(Judge::new(at + PATIENCE).judge(&lacking, at + 2 * PATIENCE).len(), 1);
-        assert_eq!(Judge::new(at + PATIENCE + 1).judge(&lacking, at + 2 * PATIENCE), []);
-    }
-
-    #[test]
-    fn while_a_recorder_does_not_know_yet_what_it_has_nothing_is_judged() {
-        let (at, id) = (start(), run(start()));
-        let lacking = recorder(at - SECOND, id, &[stretch(5, 9, at, at), stretch(12, 13, at, at + 3 * PATIENCE)]);
-        assert_eq!(Judge::new(at).judge(&[lacking, Writers::default()], at + 9 * PATIENCE), []);
+        assert_eq!(judged(&mut Judge::new(at + LOOK_BACK), &lacking, at + LOOK_BACK).len(), 1);
+        assert_eq!(judged(&mut Judge::new(at + LOOK_BACK + 1), &lacking, at + LOOK_BACK + 1), []);
     }
 
     #[test]
     fn recorders_that_tell_nothing_are_judged_by_themselves() {
-        assert_eq!(Judge::new(start()).judge(&[Writers::default()], start() + PATIENCE), []);
-        assert_eq!(Judge::new(start()).judge(&[], start() + PATIENCE), []);
+        assert_eq!(Judge::new(start()).judge(&[Writers::default()]), []);
+        assert_eq!(Judge::new(start()).judge(&[]), []);
     }
 }

@@ -39,6 +39,9 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is longer than anything that is asked for.
+    #[error("{0} is too long for what it should be")]
+    TooLong(String),
     /// There is something else under the name already.
     #[error("{0} is there already and is something else")]
     Taken(String),
@@ -123,18 +126,31 @@ impl Storage {
         self.prefix.parts().chain(name.split('/').map(Into::into)).collect()
     }
 
-    /// Reads a file, or a version of it.
+    /// Reads a file, or a version of it, of so many bytes at most.
     ///
     /// # Errors
     /// [`StorageError`], where there is none too.
-    pub async fn get(&self, name: &str, version: Option<&Version>) -> Result<Vec<u8>, StorageError> {
+    pub async fn get(&self, name: &str, version: Option<&Version>, most: u64) -> Result<Vec<u8>, StorageError> {
         let unreadable = |error| StorageError::Unreadable {
             place: self.location(name),
             source: Box::<object_store::Error>::new(error),
         };
         let options = GetOptions { version: version.map(|version| version.id.clone()), ..GetOptions::default() };
         let found = self.store.get_opts(&self.path(name), options).await.map_err(unreadable)?;
+        // Whoever can put files must not fill the memory of those who read them.
+        if found.meta.size > most {
+            return Err(StorageError::TooLong(self.location(name)));
+        }
         Ok(found.bytes().await.map_err(unreadable)?.to_vec())
+    }
+
+    /// Whether a file, or a version of it, has this content.
+    async fn has(&self, name: &str, version: Option<&Version>, content: &[u8]) -> Result<bool, StorageError> {
+        match self.get(name, version, content.len() as u64).await {
+            Ok(found) => Ok(found == content),
+            Err(StorageError::TooLong(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a file where there is none of the name; one with the same content is as good. So is a first version with it, in a
@@ -152,13 +168,13 @@ impl Storage {
         match self.store.put_opts(&path, content.to_vec().into(), options).await {
             Ok(_) => Ok(()),
             Err(object_store::Error::AlreadyExists { .. }) => {
-                if self.get(name, None).await? == content {
+                if self.has(name, None, content).await? {
                     return Ok(());
                 }
                 let stored = self.list(name).await?;
                 let first = stored.iter().find(|stored| stored.name == name).and_then(Stored::hidden);
                 match first {
-                    Some(first) if self.get(name, Some(first)).await? == content => {
+                    Some(first) if self.has(name, Some(first), content).await? => {
                         tracing::error!(
                             file = self.location(name),
                             "something else was put over it; its first version stays"

@@ -102,9 +102,9 @@ impl Detector {
         self.gaps.see(seen);
     }
 
-    /// Which numbers of writers there are here, for who knows those of other recorders.
-    pub(crate) fn writers(&mut self) -> Writers {
-        self.gaps.writers()
+    /// Which numbers of writers there are here, for who knows those of other recorders. `known_until`: of records until then.
+    pub(crate) fn writers(&mut self, known_until: i64) -> Writers {
+        self.gaps.writers(known_until)
     }
 
     /// What is found because time has passed. `is_alone`: no other recorder has a part of what processes write.

@@ -4,21 +4,30 @@
 
 use std::{
     fs, io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
-use audit::log::{SignedCheckpoint, VerifyingKey};
+use audit::{
+    Name,
+    log::{MAX_FILE_BYTES, SignedCheckpoint, Tile, VerifyingKey, parse_entries_path},
+    wire::logs::MAX_NOTE_BYTES,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use process::storage::{Storage, StorageError, Stored, Version};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::log::{sync, write_once};
+use crate::{
+    Shard,
+    log::{DIRECTORY, sync, write_once},
+};
 
 /// Files that are asked for at once.
 const AT_ONCE: usize = 16;
 /// What a log has that changes; everything else is put once.
 const CHANGING: [&str; 2] = ["checkpoint", "witnessed"];
+/// The key that a log signs with.
+const KEY: &str = "vkey";
 
 /// What was fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +53,7 @@ pub struct Tampered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Error)]
 #[serde(rename_all = "camelCase")]
 pub enum What {
-    /// It never changes, and something else was put over it.
+    /// It never changes, and has versions that do not agree.
     #[error("something else was put over it; its first version is used")]
     Overwritten,
     /// It was deleted.
@@ -53,6 +62,9 @@ pub enum What {
     /// The newest of its versions is not the largest checkpoint.
     #[error("an older checkpoint, or none of the log's, was put over it; the largest that the log signed is used")]
     PutBack,
+    /// Recorders put nothing of that name or length there.
+    #[error("it is no file of a log and stays where it is")]
+    Foreign,
 }
 
 /// Why nothing more was fetched.
@@ -70,9 +82,6 @@ pub enum FetchError {
         #[source]
         source: io::Error,
     },
-    /// A name that leads out of the directory.
-    #[error("{0} is no name of a log's file")]
-    Name(String),
 }
 
 /// Fetches everything that is in a place to below `to`. What never changes and is there already is not fetched again.
@@ -107,83 +116,105 @@ fn changes(name: &str) -> bool {
     name.rsplit('/').next().is_some_and(|file| CHANGING.contains(&file))
 }
 
+/// Whether recorders put files of this name: `[<pod>/]<shard>/…` with what a log has. No other may be taken for one, nor keep these
+/// from being fetched.
+fn is_of_a_log(name: &str) -> bool {
+    let file = match name.split_once('/') {
+        Some((shard, file)) if shard.parse::<Shard>().is_ok() => file,
+        Some((pod, rest)) if pod != DIRECTORY && Name::parse(pod).is_ok() => match rest.split_once('/') {
+            Some((shard, file)) if shard.parse::<Shard>().is_ok() => file,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    file == KEY || CHANGING.contains(&file) || Tile::parse(file).is_ok() || parse_entries_path(file).is_ok()
+}
+
 async fn one(storage: &Storage, stored: &Stored, to: &Path) -> Result<Option<Tampered>, FetchError> {
-    let relative = Path::new(&stored.name);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(FetchError::Name(stored.name.clone()));
-    }
-    let path = to.join(relative);
     let tampered = |what| Some(Tampered { file: stored.name.clone(), what });
-    let (content, found) = if changes(&stored.name) {
-        largest(storage, stored, fs::read(&path).ok()).await?
-    } else if let Some(first) = stored.hidden() {
-        let content = storage.get(&stored.name, Some(first)).await?;
-        let found =
-            if stored.is_deleted { Some(What::Deleted) } else { overwritten(storage, stored, &content).await? };
-        (content, found)
-    } else if fs::exists(&path).unwrap_or_default() {
+    if !is_of_a_log(&stored.name) {
+        return Ok(tampered(What::Foreign));
+    }
+    let path = to.join(&stored.name);
+    let found = if changes(&stored.name) {
+        largest(storage, stored, &path).await
+    } else if stored.hidden().is_none() && fs::exists(&path).unwrap_or_default() {
         return Ok(None);
     } else {
-        (storage.get(&stored.name, None).await?, None)
+        first(storage, stored).await
+    };
+    let (content, found) = match found {
+        Ok(found) => found,
+        Err(StorageError::TooLong(_)) => return Ok(tampered(What::Foreign)),
+        Err(error) => return Err(error.into()),
     };
     write_once(&path, &content).map_err(|source| FetchError::Disk { path, source })?;
     Ok(found.and_then(tampered))
 }
 
-/// Whether the newest version is another content, which its tag alone does not tell where a bucket encrypts.
-async fn overwritten(storage: &Storage, stored: &Stored, first: &[u8]) -> Result<Option<What>, FetchError> {
-    let newest = storage.get(&stored.name, stored.versions.last()).await?;
-    Ok((newest != first).then_some(What::Overwritten))
+/// The first version of what never changes: what was put over it since the place was listed is no more believed than what was before.
+async fn first(storage: &Storage, stored: &Stored) -> Result<(Vec<u8>, Option<What>), StorageError> {
+    let content = storage.get(&stored.name, stored.first(), MAX_FILE_BYTES).await?;
+    let found = match stored.hidden() {
+        Some(_) if stored.is_deleted => Some(What::Deleted),
+        Some(_) => overwritten(storage, stored, &content).await?,
+        None => None,
+    };
+    Ok((content, found))
 }
 
-/// The largest checkpoint that the log signed, of all versions and of what was fetched before.
-async fn largest(
-    storage: &Storage,
-    stored: &Stored,
-    before: Option<Vec<u8>>,
-) -> Result<(Vec<u8>, Option<What>), FetchError> {
-    let versions: Vec<Option<&Version>> = match &stored.versions[..] {
-        [_, _, ..] => stored.versions.iter().map(Some).collect(),
-        [only] if stored.is_deleted => vec![Some(only)],
-        _ => vec![None],
-    };
-    let key = key(storage, stored).await?;
+/// Whether a later version is another content, which tags alone do not tell where a bucket encrypts.
+async fn overwritten(storage: &Storage, stored: &Stored, first: &[u8]) -> Result<Option<What>, StorageError> {
+    for version in stored.versions.iter().skip(1) {
+        match storage.get(&stored.name, Some(version), first.len() as u64).await {
+            Ok(content) if content == first => {}
+            Ok(_) | Err(StorageError::TooLong(_)) => return Ok(Some(What::Overwritten)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The largest checkpoint that the log signed, of all versions and of what was fetched to `path` before; of some of one size the
+/// first.
+async fn largest(storage: &Storage, stored: &Stored, path: &Path) -> Result<(Vec<u8>, Option<What>), StorageError> {
+    // Fetched before this, or kept from an earlier time.
+    let key =
+        fs::read_to_string(path.with_file_name(KEY)).ok().and_then(|text| text.trim().parse::<VerifyingKey>().ok());
     let size = |content: &[u8]| {
         let note = SignedCheckpoint::parse(std::str::from_utf8(content).ok()?).ok()?;
         let is_signed = key.as_ref().is_some_and(|key| note.verify(key).is_ok());
         is_signed.then(|| note.checkpoint().size)
     };
-    let mut largest = before.and_then(|before| Some((size(&before)?, before)));
-    let mut newest = (None, Vec::new());
-    let get = |version| storage.get(&stored.name, version);
+    let versions: Vec<Option<&Version>> = match stored.first() {
+        Some(_) => stored.versions.iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let mut largest = fs::read(path).ok().and_then(|before| Some((size(&before)?, before)));
+    let mut newest = Vec::new();
+    let get = |version| async move {
+        match storage.get(&stored.name, version, MAX_NOTE_BYTES as u64).await {
+            // None of the log's.
+            Err(StorageError::TooLong(_)) => Ok(Vec::new()),
+            other => other,
+        }
+    };
     let mut contents = stream::iter(versions.into_iter().map(get)).buffered(AT_ONCE);
     while let Some(content) = contents.try_next().await? {
-        let size = size(&content);
-        if let Some(size) = size
-            && largest.as_ref().is_none_or(|(most, _)| size >= *most)
+        if let Some(size) = size(&content)
+            && largest.as_ref().is_none_or(|(most, _)| size > *most)
         {
             largest = Some((size, content.clone()));
         }
-        newest = (size, content);
+        newest = content;
     }
     // One that the log did not sign is for the verification to refuse.
-    let Some((most, content)) = largest else { return Ok((newest.1, None)) };
-    let found = match newest.0 {
-        _ if stored.is_deleted => Some(What::Deleted),
-        Some(size) if size == most => None,
-        _ => Some(What::PutBack),
+    let Some((_, content)) = largest else { return Ok((newest, None)) };
+    let found = match () {
+        () if stored.is_deleted => Some(What::Deleted),
+        () => (newest != content).then_some(What::PutBack),
     };
     Ok((content, found))
-}
-
-/// The first version of the key beside a log's checkpoint.
-async fn key(storage: &Storage, checkpoint: &Stored) -> Result<Option<VerifyingKey>, FetchError> {
-    let directory = checkpoint.name.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let name = if directory.is_empty() { "vkey".to_owned() } else { format!("{directory}/vkey") };
-    let listed = storage.list(&name).await?;
-    let Some(stored) = listed.iter().find(|stored| stored.name == name) else { return Ok(None) };
-    let content = storage.get(&name, stored.hidden()).await?;
-    Ok(std::str::from_utf8(&content).ok().and_then(|text| text.trim().parse().ok()))
 }
 
 #[cfg(test)]
@@ -244,6 +275,53 @@ mod tests {
             assert_eq!(fetched.tampered, [put_back]);
             assert_eq!(fs::read(to.path().join("2026q4/checkpoint")).unwrap(), older[1]);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_of_a_log_is_named_and_left_where_it_is() {
+        let (outside, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let url = process::storage::parse(&format!("file://{}", outside.path().display())).unwrap();
+        let foreign =
+            ["log/2026q4/vkey", "pod/log/2026q4/vkey", "pod/2026q4/key", "pod/x/vkey", "2026q4/checkpoint.d/x", "vkey"];
+        for name in foreign.into_iter().chain(["pod/2026q4/vkey", "2026q3/tile/0/000"]) {
+            let path = outside.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let huge = fs::File::create(outside.path().join("2026q3/tile/0/001")).unwrap();
+        huge.set_len(1 << 33).unwrap();
+        let fetched = fetch(&Storage::open(&url).unwrap(), to.path(), &mut |_, _| {}).await.unwrap();
+        let mut named: Vec<_> = fetched.tampered.iter().map(|it| (it.what, &*it.file)).collect();
+        named.sort_unstable_by_key(|(_, file)| *file);
+        let mut expected: Vec<_> = foreign.into_iter().chain(["2026q3/tile/0/001"]).collect();
+        expected.sort_unstable();
+        assert_eq!(named, expected.into_iter().map(|file| (What::Foreign, file)).collect::<Vec<_>>());
+        assert!(to.path().join("pod/2026q4/vkey").exists() && to.path().join("2026q3/tile/0/000").exists());
+        assert!(!to.path().join("log").exists() && !to.path().join("pod/log").exists());
+        for name in ["a/../b", "../2026q4/vkey", "2026q4//vkey", "/2026q4/vkey", "2026q4/", "", "pod/2026q4/tile/0/1"] {
+            assert!(!is_of_a_log(name), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_put_over_the_logs_own_does_not_undo_what_was_fetched() {
+        let (from, other, outside, to) =
+            (TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap());
+        let url = process::storage::parse(&format!("file://{}", outside.path().display())).unwrap();
+        let storage = Storage::open(&url).unwrap();
+        segment(from.path(), 1..301, T0);
+        grow(from.path(), 301, Vec::new());
+        upload(&Place::open(from.path()).unwrap(), &storage, &[], &mut |_, _, _| {}).await.unwrap();
+        fetch(&storage, to.path(), &mut |_, _| {}).await.unwrap();
+        let kept = ["vkey", "checkpoint"].map(|file| fs::read(to.path().join("2026q4").join(file)).unwrap());
+        segment(other.path(), 1..401, T0);
+        grow(other.path(), 401, Vec::new());
+        for file in ["vkey", "checkpoint"] {
+            fs::copy(other.path().join("log/2026q4").join(file), outside.path().join("2026q4").join(file)).unwrap();
+        }
+        let fetched = fetch(&storage, to.path(), &mut |_, _| {}).await.unwrap();
+        assert_eq!(fetched.tampered.iter().map(|it| it.what).collect::<Vec<_>>(), [What::PutBack]);
+        assert_eq!(["vkey", "checkpoint"].map(|file| fs::read(to.path().join("2026q4").join(file)).unwrap()), kept);
     }
 
     #[tokio::test]

@@ -20,6 +20,8 @@ pub const MAX_WRITERS_BYTES: usize = 16 * 1024 * 1024;
 pub struct Writers {
     /// From when on it knows all of its records, in milliseconds since 1970.
     pub known_from: i64,
+    /// Up to when it has looked at them; what was stored later is not in this yet.
+    pub known_until: i64,
     /// In no order.
     pub runs: Vec<Run>,
 }
@@ -27,7 +29,7 @@ pub struct Writers {
 /// Of a recorder that does not know yet what it has.
 impl Default for Writers {
     fn default() -> Self {
-        Self { known_from: i64::MAX, runs: Vec::new() }
+        Self { known_from: i64::MAX, known_until: i64::MIN, runs: Vec::new() }
     }
 }
 

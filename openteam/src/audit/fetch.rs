@@ -51,7 +51,7 @@ fn told(fetched: &Fetched, arguments: &Arguments) -> String {
     let mut text = String::new();
     for one in &fetched.tampered {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  BAD  {}: {}", one.file, one.what);
+        let _ = writeln!(text, "  BAD  {}: {}", one.file.escape_debug(), one.what);
     }
     let files = count(i64::try_from(fetched.files).unwrap_or(i64::MAX), "file");
     text + &format!("{files} in {}; now `openteam audit verify --dir`\n", arguments.to.display())

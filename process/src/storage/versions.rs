@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::TryStreamExt;
 use object_store::{path::Path, signer::SignedUrlOptions};
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use super::{Storage, StorageError};
 
@@ -13,8 +14,10 @@ use super::{Storage, StorageError};
 const ASK_WITHIN: Duration = Duration::from_secs(60);
 /// How long an answer may take: it names a thousand versions at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// A thousand names of a thousand bytes, with what is said of each.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// A thousand names of a thousand bytes, each of which may be written as three, with what is said of each.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// The id of the one version of a file in a place that keeps none.
+const ONLY: &str = "null";
 
 /// A version of a file, in a place that keeps versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +39,17 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The first version, where something else is to be found under the name, or nothing.
+    /// The first version, where something else was put under the name later, or it was deleted.
     #[must_use]
     pub fn hidden(&self) -> Option<&Version> {
-        let (first, newest) = (self.versions.first()?, self.versions.last()?);
-        (self.is_deleted || first.tag != newest.tag).then_some(first)
+        let first = self.first()?;
+        (self.is_deleted || self.versions.iter().any(|other| other.tag != first.tag)).then_some(first)
+    }
+
+    /// The first version; none in a place that keeps none.
+    #[must_use]
+    pub fn first(&self) -> Option<&Version> {
+        self.versions.first().filter(|first| first.id != ONLY || self.versions.len() > 1 || self.is_deleted)
     }
 }
 
@@ -110,24 +119,27 @@ impl Storage {
         let mut from: Option<(String, String)> = None;
         loop {
             let mut query = vec![("versions", String::new()), ("prefix", keys.clone())];
+            // A name may hold what XML has no words for.
+            query.push(("encoding-type", "url".to_owned()));
             if let Some((key, version)) = from {
                 query.extend([("key-marker", key), ("version-id-marker", version)]);
             }
             let listed = self.ask(&http, query).await?;
             for version in listed.versions {
-                let Some(stored) = self.entry(&mut all, &version.key) else { continue };
+                let Some(stored) = self.entry(&mut all, &decoded(&version.key)) else { continue };
                 // Newest first, as they come.
                 stored.versions.insert(0, Version { id: version.version_id, tag: version.e_tag });
             }
             for deletion in listed.deletions.iter().filter(|deletion| deletion.is_latest) {
-                if let Some(stored) = self.entry(&mut all, &deletion.key) {
+                if let Some(stored) = self.entry(&mut all, &decoded(&deletion.key)) {
                     stored.is_deleted = true;
                 }
             }
-            from = listed.next_key_marker.zip(Some(listed.next_version_id_marker.unwrap_or_default()));
-            if !listed.is_truncated || from.is_none() {
+            if !listed.is_truncated {
                 return Ok(all.into_values().filter(|stored| !stored.versions.is_empty()).collect());
             }
+            let key = listed.next_key_marker.ok_or("its answer ends in the middle")?;
+            from = Some((decoded(&key), listed.next_version_id_marker.unwrap_or_default()));
         }
     }
 
@@ -160,9 +172,26 @@ impl Storage {
     }
 }
 
+/// A key of an answer with `encoding-type=url`, as forms encode values.
+fn decoded(key: &str) -> String {
+    form_urlencoded::parse(key.as_bytes()).next().map_or_else(String::new, |(key, _)| key.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_decoded() {
+        for (key, expected) in [
+            ("POD/2026q4/tile/0/000.p/7", "POD/2026q4/tile/0/000.p/7"),
+            ("POD%2F2026q4%2Fvkey", "POD/2026q4/vkey"),
+            ("a+b%26c%3Dd%01%2B", "a b&c=d\u{1}+"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(key), expected);
+        }
+    }
 
     #[test]
     fn an_answer_is_read_with_deletions_between_versions() {
@@ -196,8 +225,11 @@ mod tests {
         assert_eq!(stored(vec![], false).hidden(), None);
         assert_eq!(stored(vec![first.clone()], false).hidden(), None);
         assert_eq!(stored(vec![first.clone(), same.clone()], false).hidden(), None);
-        assert_eq!(stored(vec![first.clone(), other], false).hidden(), Some(&first));
+        assert_eq!(stored(vec![first.clone(), other.clone()], false).hidden(), Some(&first));
+        assert_eq!(stored(vec![first.clone(), other, same.clone()], false).hidden(), Some(&first));
         assert_eq!(stored(vec![first.clone(), same], true).hidden(), Some(&first));
+        assert_eq!(stored(vec![version(ONLY, "x")], false).first(), None);
+        assert_eq!(stored(vec![first.clone()], false).first(), Some(&first));
     }
 
     #[tokio::test]
@@ -214,7 +246,8 @@ mod tests {
         };
         assert_eq!(names("").await, ["a", "b/1", "b/2"]);
         assert_eq!(names("b/").await, ["b/1", "b/2"]);
-        assert_eq!(storage.get("b/1", None).await.unwrap(), b"b/1");
-        assert!(matches!(storage.get("c", None).await, Err(StorageError::Unreadable { .. })));
+        assert_eq!(storage.get("b/1", None, 3).await.unwrap(), b"b/1");
+        assert!(matches!(storage.get("b/1", None, 2).await, Err(StorageError::TooLong(_))));
+        assert!(matches!(storage.get("c", None, 9).await, Err(StorageError::Unreadable { .. })));
     }
 }

@@ -24,6 +24,8 @@ pub(crate) const PATIENCE: i64 = 5 * MINUTE;
 const MOST: usize = 4_096;
 /// Stretches of a run's numbers that are told apart; with more the lowest gap is told at once.
 const MOST_STRETCHES: usize = 64;
+/// The same where the operator judges, which asks once a minute: gaps are left for it.
+const MOST_STRETCHES_AMONG_OTHERS: usize = 256;
 
 /// Numbers without a gap, from the one it is kept under.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +99,8 @@ impl Gaps {
     pub(crate) fn tick(&mut self, now: i64, is_alone: bool, found: &mut Vec<Finding>) {
         let known_from = self.known_from;
         for (run, numbers) in self.runs.iter_mut() {
-            let is_crowded = numbers.stretches.len() > MOST_STRETCHES;
+            let most = if is_alone { MOST_STRETCHES } else { MOST_STRETCHES_AMONG_OTHERS };
+            let is_crowded = numbers.stretches.len() > most;
             // Of what was missed before, nothing is said: it may be older than what is known.
             let is_whole = began(run).is_some_and(|began| began >= known_from);
             let (mut missing, mut first, mut expected) = (0, i64::MAX, 1);
@@ -127,8 +130,8 @@ impl Gaps {
 }
 
 impl Gaps {
-    /// What there is of each run.
-    pub(crate) fn writers(&mut self) -> Writers {
+    /// What there is of each run, of all records until then.
+    pub(crate) fn writers(&mut self, known_until: i64) -> Writers {
         let known_from = self.known_from;
         let stretch = |(first, stretch): (&u64, &Stretch)| {
             let Stretch { last, since, until, .. } = *stretch;
@@ -139,7 +142,7 @@ impl Gaps {
             writer: numbers.writer.clone(),
             stretches: numbers.stretches.iter().map(stretch).collect(),
         };
-        Writers { known_from, runs: self.runs.iter_mut().map(run).collect() }
+        Writers { known_from, known_until, runs: self.runs.iter_mut().map(run).collect() }
     }
 }
 
@@ -149,7 +152,10 @@ impl Numbers {
         let mut joined: BTreeMap<u64, Stretch> = BTreeMap::new();
         for (start, stretch) in std::mem::take(&mut self.stretches) {
             match joined.last_entry() {
-                Some(mut below) if stretch.is_told => below.get_mut().last = stretch.last,
+                Some(mut below) if stretch.is_told => {
+                    let below = below.get_mut();
+                    (below.last, below.until) = (stretch.last, stretch.until);
+                }
                 _ => drop(joined.insert(start, stretch)),
             }
         }

@@ -25,7 +25,7 @@ use crate::{
 /// Between looks at the journal.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between questions which recorders there are.
-const ASK_EVERY: Duration = Duration::from_secs(600);
+const ASK_EVERY: Duration = Duration::from_secs(60);
 /// What of the record is learnt from after the start.
 const BUDGET: Budget = Budget { bytes: 512 * 1024 * 1024, time: Duration::from_secs(60) };
 
@@ -82,14 +82,14 @@ impl Watch {
         let mut is_alone = false;
         loop {
             tokio::select! {
-                _ = questions.tick() => is_alone = self.is_alone().await,
+                _ = questions.tick() => is_alone = self.is_alone().await.unwrap_or(is_alone),
                 _ = looks.tick() => {
                     let Ok((next, found)) = look(&background, eye, &durable, is_alone).await else {
                         tracing::error!("looking for what needs a look panicked; it ends");
                         return ended.cancelled().await;
                     };
                     eye = next;
-                    let writers = if is_alone { Arc::default() } else { Arc::new(eye.detector.writers()) };
+                    let writers = if is_alone { Arc::default() } else { Arc::new(eye.writers()) };
                     self.writers.send_replace(writers);
                     for finding in found {
                         self.tell(finding).await;
@@ -107,26 +107,29 @@ impl Watch {
             let mut eye = Eye {
                 detector: Detector::new(staleness_limit, Timestamp::now().as_millisecond()),
                 follower: Follower::new(&dir, next),
+                known_until: i64::MIN,
                 dir,
             };
             if let Err(error) = eye.learn(next, BUDGET, &|| ended.is_cancelled()) {
                 tracing::error!(%error, "the record cannot be read for what is usual");
             }
+            // Gaps that were overdue then were told then.
+            drop(eye.detector.tick(Timestamp::now().as_millisecond(), false));
             Ok(eye)
         };
         background.run(open).await
     }
 
-    /// Whether no other recorder has logs. What is not known is no.
-    async fn is_alone(&self) -> bool {
+    /// Whether no other recorder has logs, if that can be told now.
+    async fn is_alone(&self) -> Option<bool> {
         match Checkpoints::read(&self.client, &self.namespace).await {
             Ok(checkpoints) => {
                 let pods = checkpoints.logs.keys().filter_map(|name| name.rsplit_once('.'));
-                pods.into_iter().all(|(pod, _)| pod == self.journal.pod())
+                Some(pods.into_iter().all(|(pod, _)| pod == self.journal.pod()))
             }
             Err(error) => {
                 tracing::warn!(error = chain(&error), "whether there are other recorders is not known");
-                false
+                None
             }
         }
     }
@@ -159,6 +162,8 @@ async fn look(
 pub(crate) struct Eye {
     detector: Detector,
     follower: Follower,
+    /// When it had looked at everything that there was, in milliseconds since 1970.
+    known_until: i64,
     dir: PathBuf,
 }
 
@@ -166,7 +171,7 @@ impl Eye {
     #[cfg(test)]
     pub(crate) fn open(dir: &std::path::Path, next: u64, now: i64) -> Self {
         let detector = Detector::new(Duration::from_secs(10), now);
-        Self { detector, follower: Follower::new(dir, next), dir: dir.to_owned() }
+        Self { detector, follower: Follower::new(dir, next), known_until: i64::MIN, dir: dir.to_owned() }
     }
 
     /// What was before the record with the number `next`, as long as nobody wants to end.
@@ -187,15 +192,23 @@ impl Eye {
     /// What is found in the records below `durable` that were not looked at yet, and at this time.
     pub(crate) fn look(&mut self, durable: u64, now: i64, is_alone: bool) -> Vec<Finding> {
         let mut found = Vec::new();
-        if let Err(error) = self.catch_up(durable, &mut found) {
-            tracing::error!(%error, "the journal cannot be read for what needs a look; it is tried again");
+        match self.catch_up(durable, &mut found) {
+            Ok(()) => self.known_until = now,
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be read for what needs a look; it is tried again");
+            }
         }
         found.extend(self.detector.tick(now, is_alone));
         found
     }
 
+    /// Which numbers of writers there are here.
+    fn writers(&mut self) -> Writers {
+        self.detector.writers(self.known_until)
+    }
+
     fn catch_up(&mut self, durable: u64, found: &mut Vec<Finding>) -> io::Result<()> {
-        let Self { detector, follower, dir } = self;
+        let Self { detector, follower, dir, .. } = self;
         let mut see =
             |payload: &[u8]| found.extend(Seen::of(payload).map(|seen| detector.see(&seen)).unwrap_or_default());
         let stopped = follower.catch_up(durable, &mut |_, payload| {

@@ -328,8 +328,9 @@ impl Building {
                 // Without its times, which are counted for full bundles.
                 self.write(&format!("{}.gz", entries_path(full, width as u16)), &compressed(&bundle)?)?;
             }
-            self.sync()?;
         }
+        // Also where nothing fits: what is in full bundles leaves the journal next.
+        self.sync()?;
         self.forget_key()
     }
 

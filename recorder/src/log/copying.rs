@@ -4,10 +4,13 @@
 
 use std::io;
 
-use audit::log::{Checkpoint, SignedCheckpoint, Store, TILE_WIDTH, bundles_of, entries_path, forgotten, tiles_of};
+use audit::log::{SignedCheckpoint, Store, TILE_WIDTH, bundles_of, entries_path, tiles_of};
 use process::storage::{Storage, StorageError};
 
-use super::{Logs, Shard};
+use super::{
+    Logs, Shard,
+    files::{COPIED, text, write_durable},
+};
 
 /// How far a log was copied.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,8 +32,8 @@ pub(crate) enum CopyError {
     Missing(String),
 }
 
-/// Copies what is new of a log below `<pod>/<shard>/`. `copied` is where it was before; where that is not known the checkpoint
-/// that is there says it.
+/// Copies what is new of a log below `<pod>/<shard>/`. `copied` is where it was before; after a restart a note beside the log says
+/// it.
 pub(crate) async fn copy(
     logs: &Logs,
     shard: Shard,
@@ -46,21 +49,19 @@ pub(crate) async fn copy(
             (path, None) => Err(CopyError::Missing(path)),
         }
     };
-    let note = match read("witnessed".to_owned()).await {
+    let witnessed = match read("witnessed".to_owned()).await {
         Err(CopyError::Missing(_)) => return Ok(copied.unwrap_or_default()),
         other => String::from_utf8(other?).map_err(io::Error::other)?,
     };
-    let witnessed = SignedCheckpoint::parse(&note).map_err(io::Error::other)?.checkpoint().clone();
-    let size = witnessed.size;
+    let size = SignedCheckpoint::parse(&witnessed).map_err(io::Error::other)?.checkpoint().size;
     let place = |path: &str| format!("{pod}/{shard}/{path}");
     let copied = match copied {
         Some(copied) => copied,
-        None => there(logs, shard, storage, &place("checkpoint"), witnessed).await,
+        None => noted(logs, shard, storage.location(pod)).await?,
     };
     if size <= copied.size {
         return Ok(copied);
     }
-    let full = size / TILE_WIDTH;
     for (index, width) in bundles_of(size).skip_while(|(index, _)| index * TILE_WIDTH < copied.full) {
         let path = entries_path(index, width);
         storage.put_new(&place(&path), &read(path.clone()).await?).await?;
@@ -76,22 +77,27 @@ pub(crate) async fn copy(
     }
     let key = read("vkey".to_owned()).await?;
     storage.put_new(&place("vkey"), &key).await?;
-    storage.put(&place("checkpoint"), note.as_bytes()).await?;
-    Ok(Copied { full: full * TILE_WIDTH, size })
+    storage.put(&place("checkpoint"), witnessed.as_bytes()).await?;
+    note(logs, shard, storage.location(pod), size).await?;
+    Ok(Copied::of(size))
 }
 
-/// How far a log was copied, by a checkpoint that it contains. Where there is none the copy begins anew, which puts nothing over
-/// what is there.
-async fn there(logs: &Logs, shard: Shard, storage: &Storage, name: &str, witnessed: Checkpoint) -> Copied {
-    let Ok(found) = storage.get(name, None).await else { return Copied::default() };
-    let found = String::from_utf8(found).ok().and_then(|text| SignedCheckpoint::parse(&text).ok());
-    let Some(found) = found else { return Copied::default() };
-    let size = found.checkpoint().size;
-    let logs = logs.clone();
-    let is_contained =
-        super::blocking(move || Ok(forgotten(&logs.shard(shard), found.checkpoint(), &witnessed).is_none())).await;
-    match is_contained {
-        Ok(true) => Copied { full: size / TILE_WIDTH * TILE_WIDTH, size },
-        _ => Copied::default(),
+/// How far a log was copied to a place, as this recorder noted it. What the place itself says may be somebody else's word.
+async fn noted(logs: &Logs, shard: Shard, place: String) -> io::Result<Copied> {
+    let path = logs.dir(shard).join(COPIED);
+    let note = super::blocking(move || text(&path)).await?.unwrap_or_default();
+    let size = note.strip_prefix(&place).and_then(|rest| rest.trim().parse().ok());
+    Ok(size.map_or_else(Copied::default, Copied::of))
+}
+
+/// Notes it, for after a restart.
+async fn note(logs: &Logs, shard: Shard, place: String, size: u64) -> io::Result<()> {
+    let path = logs.dir(shard).join(COPIED);
+    super::blocking(move || write_durable(&path, format!("{place}\n{size}\n").as_bytes(), 0o640)).await
+}
+
+impl Copied {
+    fn of(size: u64) -> Self {
+        Self { full: size / TILE_WIDTH * TILE_WIDTH, size }
     }
 }

@@ -10,6 +10,7 @@
 //! | `key` | the seed of the key that signs, 32 bytes; gone once the shard is closed |
 //! | `opening` | its first leaf, as `docs/formats.md` describes it |
 //! | `closed` | once it grows no more: its size, decimal |
+//! | `copied` | where `auditUrl` was when it was copied last, and how many leaves, a line each |
 //! | `times` | of each full bundle the earliest and the latest time of its records, two big-endian i64 in milliseconds |
 //!
 //! Bundles of entries are kept compressed, `tile/entries/<N>.gz`. What is synced before it counts is written by
@@ -39,6 +40,7 @@ pub(super) const SIGNING_KEY: &str = "key";
 pub(super) const OPENING: &str = "opening";
 pub(super) const CLOSED: &str = "closed";
 pub(super) const TIMES: &str = "times";
+pub(super) const COPIED: &str = "copied";
 
 /// Bytes that [`TIMES`] has of a bundle.
 pub(super) const TIMES_BYTES: u64 = 16;

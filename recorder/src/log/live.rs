@@ -77,7 +77,7 @@ impl Logs {
         }
     }
 
-    fn dir(&self, shard: Shard) -> PathBuf {
+    pub(super) fn dir(&self, shard: Shard) -> PathBuf {
         self.root.join(files::DIRECTORY).join(shard.to_string())
     }
 

@@ -445,14 +445,15 @@ async fn a_copy_has_what_was_witnessed_and_anybody_can_verify_it() {
     let (_growing, logs) = grown(dir.path(), 700);
     let at = |path: &str| place.path().join("audit/recorder-0/2026q4").join(path);
     fs::write(at("tile/0/000"), [0; 8192]).unwrap();
-    // After a restart nothing is put once more that the checkpoint there is about.
+    // After a restart nothing is put once more that was.
     copy(&logs, shard, "recorder-0", &storage, None).await.unwrap();
-    // What is there and something else is not overwritten, where nothing says that it was copied or another log's word does.
-    let checkpoint = fs::read_to_string(at("checkpoint")).unwrap();
-    for other in [None, Some(checkpoint.replacen("/2026q4", "/2026q3", 1)), Some("none".to_owned())] {
+    // What is there and something else is not overwritten, where nobody noted that it was copied, or elsewhere.
+    let noted = dir.path().join("log/2026q4/copied");
+    let note = fs::read_to_string(&noted).unwrap();
+    for other in [None, Some(note.replacen("file://", "file:///other", 1)), Some("none".to_owned())] {
         match other {
-            None => fs::remove_file(at("checkpoint")).unwrap(),
-            Some(text) => fs::write(at("checkpoint"), text).unwrap(),
+            None => fs::remove_file(&noted).unwrap(),
+            Some(text) => fs::write(&noted, text).unwrap(),
         }
         let error = copy(&logs, shard, "recorder-0", &storage, None).await.unwrap_err();
         assert!(format!("{error:?}").contains("Taken"), "{error:?}");

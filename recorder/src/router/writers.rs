@@ -62,7 +62,7 @@ mod tests {
             assert_eq!(ask(role).await.0, StatusCode::FORBIDDEN, "{role:?}");
         }
         let run = Run { run: Uuid::now_v7(), writer: peer(Role::Gateway), stretches: Vec::new() };
-        for writers in [Writers::default(), Writers { known_from: 5, runs: vec![run] }] {
+        for writers in [Writers::default(), Writers { known_from: 5, known_until: 6, runs: vec![run] }] {
             tell.send_replace(Arc::new(writers.clone()));
             let (status, body) = ask(Some(Role::Operator)).await;
             assert_eq!((status, serde_json::from_slice::<Writers>(&body).unwrap()), (StatusCode::OK, writers));

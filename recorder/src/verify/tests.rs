@@ -119,6 +119,21 @@ fn logs_are_whole_and_trusted_as_far_as_somebody_else_vouches_for_them() {
 }
 
 #[test]
+fn a_copy_whose_checkpoint_is_cosigned_stands_on_the_witness_key_alone() {
+    let dir = recorder();
+    let known = witnessed(dir.path(), &["2026q4", "2027q1"]);
+    let to = exported(&dir);
+    let witness = || Expected { witness: known.witness.clone(), ..alone() };
+    assert_eq!(report(to.path(), &witness()).verdict(), Verdict::Flawed, "nobody cosigned it");
+    for (name, log) in &known.logs {
+        let shard = name.rsplit_once('.').unwrap().1;
+        fs::write(to.path().join(shard).join("checkpoint"), log.note.text()).unwrap();
+    }
+    let told = report(to.path(), &witness());
+    assert_eq!((told.faults.clone(), told.verdict()), (vec![], Verdict::Whole));
+}
+
+#[test]
 fn a_log_that_still_grows_is_checked_while_it_does() {
     let dir = recorder();
     let known = witnessed(dir.path(), &["2026q4", "2027q1"]);
