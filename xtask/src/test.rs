@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         }
     };
-    one("packages that the tests use", &mut packages);
+    one("packages that the tests use", &mut || packages(arguments.fast));
     one("every program is built", &mut || done(crate::shell::build()));
     if arguments.soak {
         one("Kubernetes is built", &mut kubernetes);
@@ -126,8 +126,9 @@ fn soak() -> Command {
     tests
 }
 
-fn packages() -> anyhow::Result<Count> {
-    cluster::packages::require(cluster::packages::CONTROL_PLANE)?;
+fn packages(fast: bool) -> anyhow::Result<Count> {
+    let cluster = if fast { cluster::packages::CONTROL_PLANE } else { cluster::packages::CLUSTER };
+    cluster::packages::require(cluster)?;
     cluster::packages::require(cluster::packages::BROWSER)?;
     cluster::packages::unpacked("prometheus", "promtool")?;
     done(Ok(()))

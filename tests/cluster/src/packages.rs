@@ -1,5 +1,6 @@
 //! Programs of the machine that a cluster needs, and the Debian packages that bring them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -64,7 +65,12 @@ pub fn require(packages: &[Package]) -> Result<(), Error> {
     if missing(packages).is_empty() {
         return Ok(());
     }
+    // apt waits for another's installing, but not for its update.
+    let _held = one_at_a_time()?;
     let absent = missing(packages);
+    if absent.is_empty() {
+        return Ok(());
+    }
     if is_root() && find("apt-get").is_some() {
         let names: Vec<_> = absent.iter().map(|(package, _)| package.name).collect();
         eprintln!("installing {}", names.join(" "));
@@ -80,6 +86,16 @@ pub fn require(packages: &[Package]) -> Result<(), Error> {
         apt(&install)?;
     }
     refuse(&missing(packages))
+}
+
+/// Held by the one process that installs something; let go with the file.
+fn one_at_a_time() -> Result<File, Error> {
+    let place = cache_dir()?;
+    std::fs::create_dir_all(&place).map_err(Error::file("create", &place))?;
+    let path = place.join("packages.lock");
+    let file = File::create(&path).map_err(Error::file("create", &path))?;
+    file.lock().map_err(Error::file("lock", &path))?;
+    Ok(file)
 }
 
 /// A program of a Debian package that must not be installed, because that would start a service: from the PATH, or else
