@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use audit::{
     Detection, DetectionKind, DetectionStage, Peer,
-    wire::writers::{Run, Stretch, Writers, began},
+    wire::writers::{PATIENCE, Run, Stretch, Writers, began},
 };
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -18,8 +18,6 @@ use crate::witness::Remote;
 
 /// Between questions.
 const ASK_EVERY: Duration = Duration::from_secs(60);
-/// How long a number may be under way, as recorders have it.
-const PATIENCE: i64 = 5 * 60_000;
 /// How long the leader before may have judged nothing: since a recorder was away, or nobody led. What it told since is told once more.
 const LOOK_BACK: i64 = 60 * 60_000;
 

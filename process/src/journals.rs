@@ -9,12 +9,12 @@ use audit::{
     Recorded,
     wire::reading::{ACTIVITY_PATH, Asked, LAST_USE_PATH, LastUse, MOST_EVENTS, Page, Told},
 };
-use futures::{StreamExt, future::join_all};
+use futures::future::join_all;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use url::Url;
 
-use crate::{certificate::chain, record};
+use crate::{answer, certificate::chain, record};
 
 /// How long an answer may take: a recorder looks for half a second, after it let one wait for a second.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
@@ -164,14 +164,8 @@ impl Journals {
         if answer.status() != reqwest::StatusCode::OK {
             return Err(answer.status().to_string());
         }
-        let mut pieces = answer.bytes_stream();
-        let mut body = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            body.extend_from_slice(&piece.map_err(failed)?);
-            if body.len() > MAX_ANSWER_BYTES {
-                return Err("its answer is too long".to_owned());
-            }
-        }
+        let body = answer::read(answer, MAX_ANSWER_BYTES).await.map_err(failed)?;
+        let body = body.ok_or("its answer is too long")?;
         serde_json::from_slice(&body).map_err(|_| "its answer is none".to_owned())
     }
 }

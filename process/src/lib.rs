@@ -2,6 +2,7 @@
 //! index, mail, metrics, traces, probes and shutdown.
 
 pub mod admission;
+pub mod answer;
 pub mod arguments;
 pub mod authentication;
 pub mod authorization;

@@ -14,6 +14,9 @@ pub const WRITERS_PATH: &str = "/v1/writers";
 /// The longest answer, in bytes: some thousand runs of some stretches each.
 pub const MAX_WRITERS_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long a number may be under way before it is missed, in milliseconds: a writer tries for as long as its queue has room.
+pub const PATIENCE: i64 = 5 * 60_000;
+
 /// What a recorder has of the runs that it knows of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use audit::wire::digest::{Asked, DIGEST_PATH, Digest, MAX_DIGEST_BYTES};
 use jiff::Timestamp;
 use process::{
+    answer,
     certificate::chain,
     checkpoints::Checkpoints,
     review::{Access, OfRecorder, ReviewDigest, WitnessedLog},
@@ -53,17 +54,12 @@ async fn one(url: &Url, http: reqwest::Client, from: Timestamp) -> Result<Digest
     let mut url = url.join(DIGEST_PATH).map_err(|error| error.to_string())?;
     let Asked { since } = Asked { since: from.as_millisecond() };
     url.query_pairs_mut().append_pair("since", &since.to_string());
-    let mut answer = http.get(url).timeout(ANSWER_LIMIT).send().await.map_err(failed)?;
+    let answer = http.get(url).timeout(ANSWER_LIMIT).send().await.map_err(failed)?;
     if answer.status() != StatusCode::OK {
         return Err(answer.status().to_string());
     }
-    let mut read = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(failed)? {
-        read.extend_from_slice(&piece);
-        if read.len() > MAX_DIGEST_BYTES {
-            return Err(format!("longer than {MAX_DIGEST_BYTES} bytes"));
-        }
-    }
+    let read = answer::read(answer, MAX_DIGEST_BYTES).await.map_err(failed)?;
+    let read = read.ok_or_else(|| format!("longer than {MAX_DIGEST_BYTES} bytes"))?;
     serde_json::from_slice(&read).map_err(|_| "its answer is none".to_owned())
 }
 

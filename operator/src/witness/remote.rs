@@ -9,6 +9,7 @@ use audit::{
         writers::{MAX_WRITERS_BYTES, WRITERS_PATH, Writers},
     },
 };
+use process::answer;
 use reqwest::StatusCode;
 use tokio::runtime::Handle;
 use url::Url;
@@ -75,18 +76,12 @@ impl Remote {
 
     async fn read(&self, path: &str, most: usize) -> Result<Vec<u8>, String> {
         let request = (self.http)().get(self.join(path)?).timeout(ANSWER_LIMIT);
-        let mut answer = request.send().await.map_err(failed)?;
+        let answer = request.send().await.map_err(failed)?;
         if answer.status() != StatusCode::OK {
             return Err(format!("{path}: {}", answer.status()));
         }
-        let mut read = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(failed)? {
-            read.extend_from_slice(&piece);
-            if read.len() > most {
-                return Err(format!("{path}: longer than {most} bytes"));
-            }
-        }
-        Ok(read)
+        let read = answer::read(answer, most).await.map_err(failed)?;
+        read.ok_or_else(|| format!("{path}: longer than {most} bytes"))
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::{Storage, StorageError};
+use crate::answer;
 
 /// How long a signed question may be asked.
 const ASK_WITHIN: Duration = Duration::from_secs(60);
@@ -160,14 +161,8 @@ impl Storage {
         let url = signer.signed_url_opts(reqwest::Method::GET, &Path::default(), ASK_WITHIN, &options).await?;
         // Its address is as good as the credentials that signed it.
         let without_url = reqwest::Error::without_url;
-        let mut answer = http.get(url).send().await.map_err(without_url)?.error_for_status().map_err(without_url)?;
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(without_url)? {
-            body.extend_from_slice(&piece);
-            if body.len() > MAX_ANSWER_BYTES {
-                return Err("its answer is too long".into());
-            }
-        }
+        let answer = http.get(url).send().await.map_err(without_url)?.error_for_status().map_err(without_url)?;
+        let body = answer::read(answer, MAX_ANSWER_BYTES).await?.ok_or("its answer is too long")?;
         Ok(quick_xml::de::from_reader(&body[..])?)
     }
 }

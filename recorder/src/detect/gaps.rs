@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 
 use audit::{
     DetectionKind, Peer,
-    wire::writers::{self, Writers, began},
+    wire::writers::{self, PATIENCE, Writers, began},
 };
 use uuid::Uuid;
 
 use super::{
-    Evidence, Finding, MINUTE,
+    Evidence, Finding,
     recent::Recent,
     seen::{Seen, process},
 };
 
-/// How long a number may be under way: a writer tries for as long as its queue has room.
-pub(crate) const PATIENCE: i64 = 5 * MINUTE;
 /// Runs that are followed: a process has one, and a hundred are many.
 const MOST: usize = 4_096;
 /// Stretches of a run's numbers that are told apart; with more the lowest gap is told at once.

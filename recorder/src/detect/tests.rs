@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use audit::{
     Activity, Actor, Call, Change, Correlation, DetectionKind as Kind, DigestKey, Entity, EntityChange, Lifecycle,
     Name, Network, ObjectName, Operation, Origin, Peer, Person, Phase, Reason, RefusedCallers, Requester, Role, Run,
-    SignIn, Source, Step, Strangers, Target,
+    SignIn, Source, Step, Strangers, Target, wire::writers::PATIENCE,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use super::{
     containment::{GRACE, RESTORING},
     finding::{MOST_OF_A_KIND, QUIET},
-    gaps::PATIENCE,
     novelty::HISTORY,
     refusals::{BURST, BURST_SPAN, LOCK_SPAN, REFRESH_SPAN, REFRESHES, SIGN_IN_SPAN, SIGN_INS},
     volume::{LEAST, TIMES},

@@ -54,7 +54,8 @@ fn verify(house: &House, dir: &Path, checkpoints: &Path) -> Output {
     house.openteam(&["audit", "verify", "--dir", &dir, "--checkpoints", &checkpoints], "")
 }
 
-fn told(output: &Output) -> String {
+/// What a command said.
+pub(crate) fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -1,13 +1,15 @@
 //! Promise 5: what is recorded is reviewed every fortnight, by somebody who says so in their own name.
 
-use std::{process::Output, time::Duration};
+use std::time::Duration;
 
 use audit::log::{Checkpoint, SignedCheckpoint};
 use openteam_end_to_end::{House, NAMESPACE, US, commands_of, eventually, house, within};
 use process::review::{Kept, NAME};
 use serde_json::{Value, json};
 
-/// The operator looks once a minute, and asks recorders that read all of their record.
+use crate::record::told;
+
+/// The operator looks every twenty seconds, and asks recorders that read all of their record.
 const LOOKED: Duration = Duration::from_secs(150);
 
 fn kept(house: &House) -> Option<Kept> {
@@ -21,10 +23,6 @@ fn put_back(house: &House, data: &Value) {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": NAME, "namespace": NAMESPACE }, "data": data,
     });
     house.kubectl().run_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &map.to_string()).unwrap();
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A gauge of the operator's, in seconds since 1970.
@@ -73,33 +71,33 @@ fn promise_5_the_record_is_reviewed_by_name_and_an_overdue_review_is_told() {
 
     let review = |more: &[&str]| house.openteam_with(&audrey, &[&["audit", "review"], more].concat(), "");
     let shown = review(&[]);
-    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown));
-    assert!(text(&shown).contains("every log is whole\nto be signed off by "), "{}", text(&shown));
+    assert_eq!(shown.status.code(), Some(0), "{}", told(&shown));
+    assert!(told(&shown).contains("every log is whole\nto be signed off by "), "{}", told(&shown));
     // Not signed off in time: the command fails, and the figure that OpenTeamReviewOverdue is about says since when.
     let mut data = serde_json::to_value(made.data()).unwrap();
     data["dueBy"] = "2026-01-02T03:04:05Z".into();
     put_back(&house, &data);
     let overdue = review(&[]);
-    assert_eq!(overdue.status.code(), Some(1), "{}", text(&overdue));
-    assert!(text(&overdue).contains("OVERDUE: to be signed off by 2026-01-02T03:04:05Z"), "{}", text(&overdue));
+    assert_eq!(overdue.status.code(), Some(1), "{}", told(&overdue));
+    assert!(told(&overdue).contains("OVERDUE: to be signed off by 2026-01-02T03:04:05Z"), "{}", told(&overdue));
     let since = 1_767_323_045;
     within(LOOKED, "the figure says so", || {
         (gauge(&house, "openteam_review_due_timestamp_seconds") == since).then_some(())
     });
 
     let other = review(&["sign-off", "--digest", "sha256:1"]);
-    assert!(!other.status.success() && text(&other).contains("the current digest is another one"), "{}", text(&other));
+    assert!(!other.status.success() && told(&other).contains("the current digest is another one"), "{}", told(&other));
     // As docs/audit.md says.
     let commands =
         commands_of("docs/audit.md").into_iter().find(|block| block.contains("audit review sign-off")).unwrap();
     let sign_off = commands.lines().find(|line| line.contains("sign-off")).unwrap();
     let signed = house.desk("auditor").run_with(&audrey, &[], sign_off);
-    assert!(signed.status.success(), "{}", text(&signed));
+    assert!(signed.status.success(), "{}", told(&signed));
     let (done, _) = within(LOOKED, "the operator takes note", || kept(&house).filter(|kept| kept.signed_off.is_some()));
     assert_eq!(done.signed_off.as_ref().unwrap().by, "audrey");
     let shown = review(&[]);
-    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown));
-    assert!(text(&shown).contains("signed off by audrey at") && text(&shown).contains("Note: Refusals of the 12th"));
+    assert_eq!(shown.status.code(), Some(0), "{}", told(&shown));
+    assert!(told(&shown).contains("signed off by audrey at") && told(&shown).contains("Note: Refusals of the 12th"));
     within(LOOKED, "the figure is that of the next one", || {
         (gauge(&house, "openteam_review_due_timestamp_seconds") == done.due().as_second()).then_some(())
     });
